@@ -1,0 +1,1 @@
+"""The harness: what is compared, where it runs, what is kept, what is shown."""

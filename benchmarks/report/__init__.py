@@ -1,0 +1,1 @@
+"""Tables, figures and the page: pure functions of what the store holds."""

@@ -1,0 +1,163 @@
+"""The contract of a model: what the harness asks for, and nothing more.
+
+A model is fitted to samples and then sampled. A model that can do more says so by its class:
+`DensityModel` has a tractable density, `LatentModel` is an integral over a latent. Metrics ask
+which of the two a model is; they never ask its name.
+
+Conventions, for every model:
+
+- data are float64 tensors of shape (n, d) in the target's own units; so is everything that a model
+  returns about data (samples, log-densities in nats);
+- every random number comes from the `torch.Generator` that was passed in;
+- constructor arguments are the hyper-parameters, all with defaults; whatever depends on the data
+  (dimension, location, scale) is created by `build`, which `fit` calls.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.distributions import Distribution
+
+
+class DivergedError(RuntimeError):
+    """Training left the finite numbers and could not be brought back."""
+
+
+class BudgetExceededError(RuntimeError):
+    """A fit used more than the suite allows: CPU seconds or parameters."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a fit may spend.
+
+    effort: multiplies a model's default number of optimisation steps; 1 is the standard suite.
+    cpu_seconds: CPU time after which a fit is given up (`BudgetExceededError`); None is no limit.
+    parameters: the largest number of trainable parameters allowed; None is no limit.
+    """
+
+    effort: float = 1.0
+    cpu_seconds: float | None = None
+    parameters: int | None = None
+
+    def steps(self, default: int) -> int:
+        """The number of optimisation steps that this effort buys."""
+        return max(1, round(default * self.effort))
+
+
+@dataclass
+class History:
+    """The training curve: losses at a few dozen checkpoints (step, in nats per point where the loss is one)."""
+
+    step: list[int] = field(default_factory=list)
+    training: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+
+
+class Model(nn.Module, ABC):
+    """A generative model p_θ: fit to samples, then sample.
+
+    It is an `nn.Module` so that its parameters and buffers are its whole state: `state_dict()` is
+    what the store keeps and `restore` brings it back.
+    """
+
+    def build(self, x: Tensor, generator: Generator) -> None:
+        """Create parameters and buffers for data like x (n, d), and whiten by x. Called once, by `fit`.
+
+        The default builds nothing: a model without state needs no `build`.
+        """
+
+    @abstractmethod
+    def fit(self, x: Tensor, generator: Generator, budget: Budget = Budget()) -> History:
+        """Fit to training samples x (n, d).
+
+        Raises `DivergedError` or `BudgetExceededError`; anything else it raises is reported as its failure.
+        """
+
+    @abstractmethod
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        """n independent samples of p_θ, (n, d)."""
+
+    def restore(self, state: Mapping[str, Tensor], dimension: int) -> None:
+        """Become the fitted model whose `state_dict` was `state`, for data of `dimension` columns."""
+        generator = torch.Generator().manual_seed(0)
+        self.build(torch.randn(4 * dimension + 4, dimension, generator=generator, dtype=torch.float64), generator)
+        self.double()
+        self.load_state_dict(dict(state))
+
+
+class DensityModel(Model):
+    """A model whose density is tractable: flows, transport maps, mixtures."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p_θ(x) in nats, (n,), for x (n, d)."""
+
+
+class LatentModel(Model):
+    """p_θ(x) = ∫ p(x|z) p(z) dz: VAEs, autoencoders. The density is an integral, so metrics estimate it.
+
+    All three distributions have the event as their last dimension (`torch.distributions.Independent` or
+    multivariate) and broadcast over any leading dimensions; a sample z of shape (..., k) goes into `likelihood`.
+    """
+
+    @abstractmethod
+    def prior(self) -> Distribution:
+        """p(z): batch shape (), event shape (k,)."""
+
+    @abstractmethod
+    def likelihood(self, z: Tensor) -> Distribution:
+        """p(x|z) for z (..., k): batch shape (...), event shape (d,), in the units of the data."""
+
+    @abstractmethod
+    def posterior(self, x: Tensor) -> Distribution:
+        """The amortised q(z|x) for x (..., d): batch shape (...), event shape (k,)."""
+
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        """Ancestral sampling: z from the prior, then x from the likelihood; (n, d)."""
+        z = draw(self.prior(), (n,), generator)
+        return draw(self.likelihood(z), (), generator)
+
+
+def draw(distribution: Distribution, shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """A reparameterised sample, of shape `shape + batch + event`, from a generator that is passed in.
+
+    `torch.distributions` draws from the global generator, which nothing here may touch; so the families that
+    models are made of are drawn by hand, and the gradient flows through location and scale.
+
+    Raises TypeError for a family it does not know, naming those it does.
+    """
+    from torch.distributions import Independent, MixtureSameFamily, MultivariateNormal, Normal
+
+    match distribution:
+        case Independent():
+            return draw(distribution.base_dist, shape, generator)
+        case Normal():
+            full = torch.Size(shape) + distribution.batch_shape
+            return distribution.loc + distribution.scale * _standard_normal(full, distribution.loc, generator)
+        case MultivariateNormal():
+            full = torch.Size(shape) + distribution.batch_shape + distribution.event_shape
+            noise = _standard_normal(full, distribution.loc, generator)
+            return distribution.loc + (distribution.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+        case MixtureSameFamily():
+            components = draw(distribution.component_distribution, shape, generator)  # (shape, batch, K, event)
+            weights = distribution.mixture_distribution.probs.expand(*shape, *distribution.batch_shape, -1)
+            flat = weights.reshape(-1, weights.shape[-1])
+            index = torch.multinomial(flat, 1, generator=generator).view(*weights.shape[:-1], 1)
+            event = len(distribution.event_shape)
+            index = index.view(*index.shape, *([1] * event)).expand(*index.shape, *distribution.event_shape)
+            return components.gather(-1 - event, index).squeeze(-1 - event)
+        case _:
+            raise TypeError(
+                f"cannot draw from {type(distribution).__name__} with a generator; "
+                "use Normal, MultivariateNormal, a mixture of them, or Independent of one"
+            )
+
+
+def _standard_normal(shape: torch.Size, like: Tensor, generator: Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
