@@ -29,7 +29,7 @@ class DivergedError(RuntimeError):
 
 
 class BudgetExceededError(RuntimeError):
-    """A fit used more than the suite allows: CPU seconds or parameters."""
+    """A fit used more CPU time than the suite allows."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Budget:
 
     effort: multiplies a model's default number of optimisation steps; 1 is the standard suite.
     cpu_seconds: CPU time after which a fit is given up (`BudgetExceededError`); None is no limit.
-    parameters: the largest number of trainable parameters allowed; None is no limit.
+    parameters: the largest number of trainable parameters allowed (`ValueError`); None is no limit.
     """
 
     effort: float = 1.0

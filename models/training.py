@@ -232,4 +232,4 @@ def _hold_out(x: Tensor, share: float, generator: Generator) -> tuple[Tensor, Te
 def _check_parameters(model: Model, budget: Budget) -> None:
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if budget.parameters is not None and count > budget.parameters:
-        raise BudgetExceededError(f"{count:,} parameters, and the suite allows {budget.parameters:,}")
+        raise ValueError(f"{count:,} parameters, and the suite allows {budget.parameters:,}")

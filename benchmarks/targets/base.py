@@ -22,6 +22,7 @@ class Target(ABC):
     dimension: d.
     moments: E|x|^r is finite for every r below this; infinite unless the tails are heavy. A score that needs more
         moments than there are is n/a.
+    image: (rows, columns) where a vector is a picture, row by row.
     window: (low, high) corners, each (d,), of the box that figures show.
     """
 
@@ -29,6 +30,7 @@ class Target(ABC):
     summary: str
     dimension: int
     moments: float = math.inf
+    image: tuple[int, int] | None = None
 
     @abstractmethod
     def split(self, train: int, test: int, generator: Generator) -> tuple[Tensor, Tensor]:

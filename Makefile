@@ -1,0 +1,33 @@
+# Two commands do everything on a machine that has Python 3.11 or later: `make bench` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: bench test env env-test publish clean
+
+bench: env  ## the standard suite: fits, scores, tables, figures and the page, in results/standard
+	$(BIN)/pushforward run standard
+
+test: env-test  ## lint, formatting, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+env: .venv/.installed  ## the environment alone, in .venv, at the pinned versions
+
+env-test: .venv/.installed-test
+
+publish: bench  ## the reference run that the README shows, made by the code as committed
+	$(BIN)/python -m benchmarks publish results/standard
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+.venv/.installed-test: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:  ## the environment and the caches; never a result
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,155 @@
+"""The commands; no logic. `pushforward --help` is the documentation."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from benchmarks import execution, lookup
+from benchmarks import report as reports
+from benchmarks import suite as suites
+from benchmarks.content import content_of
+from benchmarks.errors import UserError
+from benchmarks.progress import Progress
+from benchmarks.store import Store
+from benchmarks.targets.user_data import DataFileError
+
+app = typer.Typer(
+    help="How well can a Gaussian be morphed into anything, and which Gaussian is the bottleneck? "
+    "Fits generative models to shared targets and scores them by Wasserstein distance, log-likelihood and ELBO gap.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+
+@app.command()
+def run(
+    suite: Annotated[
+        str, typer.Argument(help="A suite's name (see `pushforward suites`) or a TOML file.")
+    ] = "standard",
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this model, by name or as path/to/file.py:Class. Repeatable.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Only this target, by name or as path/to/file.py:Name. Repeatable.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Your own data as the target: a CSV, NPY or Parquet file of real vectors.")
+    ] = None,
+    replicates: Annotated[int | None, typer.Option(help="Repetitions, each with its own data and seed.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on this machine; 0 runs in this one. Default: one per core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler to run on, such as tcp://10.0.0.1:8786.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where models train: cpu, cuda, cuda:1 …")] = "cpu",
+    out_folder: Annotated[
+        str | None, typer.Option("--out", help="Directory of the run. Default: results/ and the suite's name.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compute every cell again, also those that are kept.")] = False,
+) -> None:
+    """Run a suite: compute what is not there yet, then write tables, figures and the page.
+
+    Stopping it (Ctrl-C) or killing it loses no finished cell; the same command goes on from there.
+    """
+    planned = execution.plan(
+        suite, models=model, targets=target, data=data, replicates=replicates, device=device, out=out_folder
+    )
+    command = shlex.join(["pushforward", *sys.argv[1:]])
+    with Progress(planned.cells, out) as progress:
+        results = execution.carry_out(
+            planned, workers=workers, scheduler=scheduler, fresh=fresh, observer=progress, command=command
+        )
+    _report(planned.store)
+    bad = [cell for cell, result in zip(planned.cells, results, strict=True) if result.status != "ok"]
+    for cell, result in zip(planned.cells, results, strict=True):
+        if result.status != "ok":
+            err.print(f"[bold red]{result.status}[/] {escape(cell.name)}: {escape(result.reason)}", highlight=False)
+    if bad:
+        err.print(f"{len(bad)} of {len(results)} cells have no score; the same command tries them again")
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    folder: Annotated[str, typer.Argument(help="The directory of a run, such as results/standard.")],
+    readme: Annotated[
+        str | None, typer.Option(help="Also renew the generated part of this Markdown file, between its markers.")
+    ] = None,
+) -> None:
+    """Make tables, figures and the page again, from what the run has stored."""
+    store = Store(Path(folder))
+    _report(store)
+    if readme is not None:
+        reports.renew_readme(Path(readme), content_of(store), Path(folder))
+        out.print(f"renewed {escape(readme)}")
+
+
+@app.command()
+def models() -> None:
+    """List the models that are installed."""
+    table = Table("model", "from", "what it is")
+    table.add_row(lookup.ORACLE, "benchmarks.oracle", "The target itself, passed through the same pipeline.")
+    for name, plugin in sorted(lookup.available("model").items()):
+        table.add_row(escape(name), escape(plugin.source), escape(_first_line(plugin.load().__doc__)))
+    out.print(table)
+
+
+@app.command()
+def targets() -> None:
+    """List the targets that are installed, with what makes each of them hard."""
+    table = Table("target", "d", "what makes it hard")
+    found = [plugin.load()() for plugin in lookup.available("target").values()]
+    for target in sorted(found, key=lambda target: (target.dimension, target.name)):
+        table.add_row(escape(target.name), str(target.dimension), escape(target.summary))
+    out.print(table)
+
+
+@app.command(name="suites")
+def list_suites() -> None:
+    """List the suites that come with the package."""
+    table = Table("suite", "cells", "replicates", "what it is")
+    for name in suites.built_in():
+        suite = suites.load(name)
+        cells = len(suite.models) * len(suite.targets)
+        table.add_row(escape(name), str(cells), str(suite.replicates), escape(suite.description))
+    out.print(table)
+
+
+def _report(store: Store) -> None:
+    content = content_of(store)
+    reports.write_report(content, store.folder)
+    reports.print_tables(content, out)
+    out.print(
+        f"tables, figures and the page are in {escape(str(store.folder))}; open {escape(str(store.folder))}/index.html"
+    )
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().splitlines()[0] if docstring else ""
+
+
+def main() -> None:
+    """The command `pushforward`: bad input is one line and exit code 2, Ctrl-C is 130, a failed cell is 1."""
+    try:
+        app(standalone_mode=True)
+    except (UserError, DataFileError) as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("interrupted; every finished cell is kept, and the same command goes on from there")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

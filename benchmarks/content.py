@@ -1,0 +1,63 @@
+"""From the store to the report: the value that tables, figures and the page are pure functions of."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from benchmarks.errors import UserError
+from benchmarks.report.content import Content, Picture, TargetInfo
+from benchmarks.store import Store
+
+
+def content_of(store: Store) -> Content:
+    """What the report shows of a run. Raises UserError where the store holds no run."""
+    manifest = store.manifest()
+    if manifest is None:
+        raise UserError(f"{store.folder} holds no run; `pushforward run` makes one")
+
+    @cache
+    def picture(target: str, model: str) -> Picture | None:
+        result = store.read(target, model)
+        if result is None or "0/samples" not in result.arrays or "0/window" not in result.arrays:
+            return None
+        low, high = result.arrays["0/window"].double().numpy()
+        density = result.arrays.get("0/density")
+        return Picture(
+            samples=result.arrays["0/samples"].double().numpy(),
+            low=low,
+            high=high,
+            density=None if density is None else density.double().numpy(),
+        )
+
+    return Content(
+        scores=store.scores(),
+        costs=store.costs(),
+        targets=[_target(info) for info in manifest["targets"]],
+        models=list(manifest["models"]),
+        pictures=picture,
+        provenance=_provenance(store, manifest),
+    )
+
+
+def _target(info: dict[str, Any]) -> TargetInfo:
+    image = info.get("image")
+    return TargetInfo(info["name"], info["summary"], info["dimension"], tuple(image) if image else None)
+
+
+def _provenance(store: Store, manifest: dict[str, Any]) -> dict[str, str]:
+    """What made the run, in words: nothing that differs between two runs of the same suite on the same machine."""
+    costs = store.costs()
+    seconds = costs[costs["metric"].isin(["fit_cpu_seconds", "score_cpu_seconds"])]["value"].sum()
+    return {
+        "command": manifest["command"],
+        "suite": f"{manifest['suite']}: {manifest['description']['description']}",
+        "replicates": str(manifest["replicates"]),
+        "training points": f"{manifest['description']['train']:,}",
+        "versions": ", ".join(f"{name} {version}" for name, version in sorted(manifest["versions"].items())),
+        "machine": ", ".join(f"{name} {value}" for name, value in manifest["machine"].items()),
+        "device": manifest["device"],
+        "CPU time of fits and scores": f"{np.round(seconds / 60, 1)} minutes",
+    }

@@ -1,0 +1,152 @@
+"""Where cells run: in this process, on a Dask cluster on this machine, or on a Dask cluster that already exists.
+
+All three give the same results. On a cluster a cell that kills its process, eats its memory or hangs costs itself and
+nothing else: workers are not retried, and Dask's nanny brings a dead one back.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from benchmarks.cell import Cell, CellResult, failed, run_cell
+from benchmarks.errors import UserError
+from benchmarks.suite import Limits
+
+STDERR = 2  # the file descriptor: a worker may have replaced the object
+
+
+class Observer(Protocol):
+    """Whoever watches a run: the live view, a test."""
+
+    def started(self, cell: Cell) -> None:
+        """A cell has been handed to a worker."""
+
+    def finished(self, cell: Cell, result: CellResult) -> None:
+        """A cell has its result, and it is kept."""
+
+
+def execute(
+    cells: Sequence[Cell], workers: int, scheduler: str | None, limits: Limits, observer: Observer
+) -> Iterator[tuple[Cell, CellResult]]:
+    """Run cells and yield each with its result as it is finished.
+
+    workers: processes on this machine; 0 runs in this process, where a debugger reaches (and no time limit does).
+    scheduler: the address of a Dask scheduler to use instead.
+
+    Raises KeyboardInterrupt after Ctrl-C, once the cells that were running have been finished and yielded.
+    """
+    if scheduler is None and workers == 0:
+        for cell in cells:
+            observer.started(cell)
+            yield cell, run_cell(cell)
+    else:
+        yield from _execute_on_dask(cells, workers, scheduler, limits, observer)
+
+
+def run_guarded(cell: Cell, seconds: float) -> CellResult:
+    """`run_cell` in a worker: past the limit the process ends, even if it hangs in compiled code."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+    try:
+        return run_cell(cell)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _execute_on_dask(
+    cells: Sequence[Cell], workers: int, scheduler: str | None, limits: Limits, observer: Observer
+) -> Iterator[tuple[Cell, CellResult]]:
+    from distributed import Client, as_completed
+
+    with _cluster(workers, scheduler, limits) as address, Client(address, timeout="30s") as client:
+        waiting = list(reversed(cells))
+        running: dict[object, tuple[Cell, float]] = {}
+        completed = as_completed()
+        interrupted = False
+
+        def submit() -> None:
+            # No more cells than threads are handed out, so that each one's clock starts when it does.
+            slots = max(1, sum(client.nthreads().values()))
+            while waiting and not interrupted and len(running) < slots:
+                cell = waiting.pop()
+                future = client.submit(run_guarded, cell, limits.seconds, pure=False, retries=0)
+                running[future] = (cell, time.monotonic())
+                completed.add(future)
+                observer.started(cell)
+
+        submit()
+        while running:
+            try:
+                future = next(completed)
+                cell, started = running.pop(future)
+                error = future.exception()
+                seconds = time.monotonic() - started
+                result = future.result() if error is None else _lost(cell, error, seconds, limits)
+                future.release()
+                yield cell, result
+                submit()
+            except KeyboardInterrupt:
+                if interrupted:
+                    raise
+                interrupted = True
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+def _lost(cell: Cell, error: BaseException, seconds: float, limits: Limits) -> CellResult:
+    """The result of a cell whose worker died."""
+    if seconds >= limits.seconds:
+        return failed(cell, "timeout", f"took longer than {limits.seconds:g} s and was stopped")
+    return failed(
+        cell,
+        "failed",
+        f"its worker process died ({type(error).__name__}): it crashed, was killed, "
+        f"or used more than {limits.memory_gb:g} GB of memory",
+    )
+
+
+@contextmanager
+def _cluster(workers: int, scheduler: str | None, limits: Limits) -> Iterator[str]:
+    """The address of a scheduler: the one given, or that of a cluster of single-threaded processes started here."""
+    import dask
+    from distributed import LocalCluster
+
+    if scheduler is not None:
+        yield _reachable(scheduler)
+        return
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": 0.95,
+        "distributed.admin.system-monitor.gil.enabled": False,
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=f"{limits.memory_gb}GB",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield cluster.scheduler_address
+
+
+def _reachable(address: str) -> str:
+    from distributed import Client
+
+    try:
+        with Client(address, timeout="10s"):
+            return address
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UserError(
+            f"no Dask scheduler answers at {address!r} ({error}); "
+            "start one with `dask scheduler`, or leave out --scheduler"
+        ) from error

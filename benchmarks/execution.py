@@ -1,0 +1,181 @@
+"""A run: one execution of a suite, from its description to scores.csv. What `benchmarks.run` and the CLI call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from benchmarks import engine, lookup, machine
+from benchmarks import suite as suites
+from benchmarks.cell import Cell, CellResult
+from benchmarks.errors import UserError
+from benchmarks.lookup import ORACLE, Plugin
+from benchmarks.source import versions
+from benchmarks.store import Store
+from benchmarks.suite import Suite
+
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do: checked in full before anything is written."""
+
+    suite: Suite
+    cells: list[Cell]
+    store: Store
+
+
+class Silent:
+    """An observer that looks away."""
+
+    def started(self, cell: Cell) -> None:
+        """Nothing."""
+
+    def finished(self, cell: Cell, result: CellResult) -> None:
+        """Nothing."""
+
+
+def plan(
+    suite: str = "standard",
+    *,
+    models: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    data: str | None = None,
+    replicates: int | None = None,
+    device: str = "cpu",
+    out: str | Path | None = None,
+) -> Plan:
+    """Resolve and check a run. Raises UserError for whatever is wrong, before anything is written.
+
+    models, targets: names or path/to/file.py:Object, instead of the suite's. data: a file as the only target, unless
+    targets are named too. out: the run's directory, by default results/ and the suite's name (or the data's).
+    """
+    chosen = suites.load(suite)
+    if replicates is not None and replicates < 1:
+        raise UserError(f"--replicates {replicates}: there must be at least 1")
+    _check_device(device)
+    target_plugins = [lookup.find("target", name) for name in (targets or ([] if data else chosen.targets))]
+    if data is not None:
+        target_plugins.append(lookup.data(data))
+    model_plugins = [
+        Plugin("model", ORACLE, "benchmarks.oracle:oracle") if name == ORACLE else lookup.find("model", name)
+        for name in (models or chosen.models)
+    ]
+    for kind, plugins in (("model", model_plugins), ("target", target_plugins)):
+        names = [plugin.name for plugin in plugins]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise UserError(f"{kind} {', '.join(sorted(twice))} is named twice")
+    cells = [
+        Cell(
+            model=model,
+            target=target,
+            replicates=replicates or chosen.replicates,
+            train=chosen.train,
+            sizes=chosen.sizes,
+            budget=chosen.budget,
+            device=device,
+        )
+        for target in target_plugins
+        for model in model_plugins
+    ]
+    default = chosen.name if data is None else f"{chosen.name}-{target_plugins[-1].name}"
+    store = Store(Path(out) if out is not None else RESULTS / default)
+    store.check(chosen.name)
+    return Plan(chosen, cells, store)
+
+
+def carry_out(
+    planned: Plan,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    fresh: bool = False,
+    observer: engine.Observer | None = None,
+    command: str = "",
+) -> list[CellResult]:
+    """Compute what the store does not hold yet, and write scores.csv and costs.csv; the results in the plan's order.
+
+    A cell that was failed is tried again. After Ctrl-C the running cells are finished and kept, the tables are
+    written of what there is, and KeyboardInterrupt goes on.
+    """
+    if workers is not None and workers < 0:
+        raise UserError(f"--workers {workers}: use 0 to run in this process, or a number of processes")
+    watch = observer or Silent()
+    store = planned.store
+    store.create()
+    with store.locked():
+        if fresh:
+            store.clear()
+        store.write_manifest(
+            {
+                "suite": planned.suite.name,
+                "description": planned.suite.model_dump(),
+                "targets": [_about(plugin) for plugin in dict.fromkeys(cell.target for cell in planned.cells)],
+                "models": list(dict.fromkeys(cell.model.name for cell in planned.cells)),
+                "replicates": planned.cells[0].replicates,
+                "command": command,
+                "versions": versions(),
+                "machine": machine.stamp(),
+                "device": planned.cells[0].device,
+            }
+        )
+        kept = {cell.name: store.load(cell) for cell in planned.cells}
+        done = {name: result for name, result in kept.items() if result is not None and result.status == "ok"}
+        missing = [cell for cell in planned.cells if cell.name not in done]
+        for cell in planned.cells:
+            if cell.name in done:
+                watch.finished(cell, done[cell.name])
+        count = workers if workers is not None else max(1, min(os.cpu_count() or 1, len(missing)))
+        try:
+            for cell, result in (
+                engine.execute(missing, count, scheduler, planned.suite.limits, watch) if missing else ()
+            ):
+                store.save(cell, result)
+                done[cell.name] = result
+                watch.finished(cell, result)
+        finally:
+            results = [done[cell.name] for cell in planned.cells if cell.name in done]
+            store.write_tables(results)
+    return results
+
+
+def run(
+    suite: str = "standard",
+    *,
+    models: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    data: str | None = None,
+    replicates: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: str = "cpu",
+    out: str | Path | None = None,
+    fresh: bool = False,
+) -> pd.DataFrame:
+    """Run a suite and return its scores, tidy: target, model, replicate, metric, value, error, status, reason.
+
+    The same as `pushforward run`; see `plan` and `carry_out`. Raises UserError for bad input.
+    """
+    planned = plan(suite, models=models, targets=targets, data=data, replicates=replicates, device=device, out=out)
+    carry_out(planned, workers=workers, scheduler=scheduler, fresh=fresh, command=f"benchmarks.run({suite!r}, …)")
+    return planned.store.scores()
+
+
+def _about(plugin: Plugin) -> dict[str, object]:
+    """What the report says of a target; it must not need the target itself."""
+    target = plugin.load()()
+    return {"name": plugin.name, "summary": target.summary, "dimension": target.dimension, "image": target.image}
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {device}: {str(error).splitlines()[0]}; `cpu` always works") from error

@@ -1,0 +1,116 @@
+"""How models and targets are found: by entry point, by file, or, for data, by the file that holds it.
+
+Built-in models and targets use the same doors as everyone's: the entry points `pushforward.models` and
+`pushforward.targets`. A name that contains ".py:" is a file and an object in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from benchmarks.errors import UserError, unknown
+from benchmarks.targets.base import Target
+from benchmarks.targets.user_data import load_data
+from models.base import Model
+
+ORACLE = "oracle"
+Kind = Literal["model", "target"]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where a model or a target comes from: "package.module:Object", "/path/file.py:Object" or a data file."""
+
+    kind: Kind
+    name: str
+    source: str
+
+    def file(self) -> Path:
+        """The file that defines it, or, for data, the data themselves."""
+        path, _, attribute = self.source.rpartition(":")
+        if not attribute.isidentifier():
+            return Path(self.source)
+        if path.endswith(".py"):
+            return Path(path)
+        found = importlib.util.find_spec(path)
+        if found is None or found.origin is None:
+            raise UserError(f"{self.kind} {self.name}: there is no module {path}")
+        return Path(found.origin)
+
+    def load(self) -> Any:
+        """The object itself: a `Model` class, or a callable without arguments that returns a `Target`."""
+        path, _, attribute = self.source.rpartition(":")
+        if not attribute.isidentifier():
+            return lambda: load_data(self.source)
+        module = _module_from_file(Path(path)) if path.endswith(".py") else importlib.import_module(path)
+        if not hasattr(module, attribute):
+            valid = [name for name in vars(module) if not name.startswith("_")]
+            raise UserError(f"{path} has no {attribute!r}; it has {', '.join(valid)}")
+        return getattr(module, attribute)
+
+
+def available(kind: Kind) -> dict[str, Plugin]:
+    """Everything that is installed, by name."""
+    return {
+        entry.name: Plugin(kind, entry.name, f"{entry.module}:{entry.attr}")
+        for entry in entry_points(group=f"pushforward.{kind}s")
+    }
+
+
+def find(kind: Kind, name: str) -> Plugin:
+    """The plug-in called `name`, or the one that `name` says the file of.
+
+    Raises UserError if there is none, with the nearest valid names.
+    """
+    if ".py:" in name:
+        path, _, attribute = name.rpartition(":")
+        if not Path(path).is_file():
+            raise UserError(f"{kind} {name!r}: there is no file {path}")
+        plugin = Plugin(kind, attribute, f"{Path(path).resolve()}:{attribute}")
+        _check(plugin)
+        return plugin
+    installed = available(kind)
+    if name not in installed:
+        raise unknown(kind, name, installed)
+    return installed[name]
+
+
+def data(path: str) -> Plugin:
+    """A user's file as a target. Raises DataFileError if it cannot be one."""
+    target = load_data(path)
+    return Plugin("target", target.name, str(Path(path).resolve()))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check(plugin: Plugin) -> None:
+    try:
+        found = plugin.load()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{plugin.source} cannot be imported: {type(error).__name__}: {error}") from error
+    if plugin.kind == "model" and not (inspect.isclass(found) and issubclass(found, Model)):
+        raise UserError(f"{plugin.source} is not a model: it must be a class that inherits from models.base.Model")
+    if plugin.kind == "target" and not (callable(found) and isinstance(found(), Target)):
+        raise UserError(f"{plugin.source} is not a target: calling it must give a benchmarks.targets.base.Target")
+
+
+def _module_from_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,184 @@
+"""What is kept of a run: one directory, one file per finished cell, written whole or not at all.
+
+A cell's file is a safetensors file: its arrays as tensors, everything else as JSON in the header. No pickle is ever
+loaded. A file is believed only if its key is the cell's and its checksum is right; anything else is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pandas as pd
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from benchmarks.cell import Cell, CellResult
+from benchmarks.errors import UserError
+
+MANIFEST = "run.json"
+SCORE_COLUMNS = ["target", "model", "replicate", "metric", "value", "error", "status", "reason"]
+COST_COLUMNS = ["target", "model", "replicate", "metric", "value"]
+
+
+class Store:
+    """The directory of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one run works in a directory at a time. Raises UserError if another one does."""
+        lock = filelock.FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise UserError(
+                f"{self.folder}: another run is working in this directory; wait for it, or use --out"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check(self, suite: str) -> None:
+        """Raise UserError unless this directory is new, empty, or holds a run of this suite, and can be written to."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"{self.folder} is a file; --out needs a directory")
+        found = self.manifest() if self.folder.is_dir() else None
+        if found is not None and found.get("suite") != suite:
+            raise UserError(
+                f"{self.folder} holds a run of the suite {found.get('suite')!r}, not of {suite!r}; choose another --out"
+            )
+        if found is None and self.folder.is_dir() and any(path.name != ".lock" for path in self.folder.iterdir()):
+            raise UserError(f"{self.folder} is not empty and holds no run; choose another --out")
+        nearest = next(path for path in [self.folder, *self.folder.absolute().parents] if path.exists())
+        if not os.access(nearest, os.W_OK):
+            raise UserError(f"{nearest} cannot be written to; choose another --out")
+
+    def create(self) -> None:
+        """Make the directory. Raises UserError where that is not possible."""
+        try:
+            (self.folder / "cells").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.folder} cannot be created: {error.strerror}; choose another --out") from error
+
+    def clear(self) -> None:
+        """Forget every cell: `--fresh`."""
+        shutil.rmtree(self.folder / "cells", ignore_errors=True)
+
+    def manifest(self) -> dict[str, Any] | None:
+        """What the run says of itself, or None where there is no readable manifest."""
+        try:
+            content = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def write_manifest(self, content: Mapping[str, Any]) -> None:
+        """Keep what the run says of itself: suite, command, versions, machine."""
+        write_whole(self.folder / MANIFEST, json.dumps(content, indent=2, sort_keys=True).encode())
+
+    def path(self, target: str, model: str) -> Path:
+        """The file of a cell."""
+        return self.folder / "cells" / target / f"{model}.safetensors"
+
+    def save(self, cell: Cell, result: CellResult) -> None:
+        """Keep a finished cell: write, fsync, rename."""
+        tensors = {name: value.detach().contiguous().cpu() for name, value in sorted(result.arrays.items())}
+        header = {
+            "key": cell.key(),
+            "status": result.status,
+            "reason": result.reason,
+            "scores": json.dumps(result.scores),
+            "costs": json.dumps(result.costs),
+            "machine": json.dumps(result.machine),
+        }
+        header["checksum"] = _checksum(header, tensors)
+        write_whole(self.path(cell.target.name, cell.model.name), safetensors.torch.save(tensors, header))
+
+    def load(self, cell: Cell) -> CellResult | None:
+        """A cell's result, or None where there is none, it was made from something else, or it is damaged."""
+        found = self._read(self.path(cell.target.name, cell.model.name))
+        if found is None or found[0] != cell.key():
+            return None
+        return found[1]
+
+    def read(self, target: str, model: str) -> CellResult | None:
+        """A cell's result whatever it was made from, for the report; None where there is none."""
+        found = self._read(self.path(target, model))
+        return None if found is None else found[1]
+
+    def _read(self, path: Path) -> tuple[str, CellResult] | None:
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            checksum = header.pop("checksum", None)
+            if checksum != _checksum(header, tensors):
+                return None
+            result = CellResult(
+                status=header["status"],  # type: ignore[arg-type]
+                reason=header["reason"],
+                scores=json.loads(header["scores"]),
+                costs=json.loads(header["costs"]),
+                arrays=tensors,
+                machine=json.loads(header["machine"]),
+            )
+        except (OSError, safetensors.SafetensorError, KeyError, ValueError):
+            return None
+        return header["key"], result
+
+    def write_tables(self, results: list[CellResult]) -> None:
+        """scores.csv and costs.csv, from which everything else is made. Times are apart: scores are reproducible."""
+        scores = pd.DataFrame([row for result in results for row in result.scores], columns=SCORE_COLUMNS)
+        costs = pd.DataFrame([row for result in results for row in result.costs], columns=COST_COLUMNS)
+        write_whole(self.folder / "scores.csv", scores.to_csv(index=False, lineterminator="\n").encode())
+        write_whole(self.folder / "costs.csv", costs.to_csv(index=False, lineterminator="\n").encode())
+
+    def scores(self) -> pd.DataFrame:
+        """scores.csv. Raises UserError where there is none."""
+        return self._table("scores.csv")
+
+    def costs(self) -> pd.DataFrame:
+        """costs.csv. Raises UserError where there is none."""
+        return self._table("costs.csv")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        path = self.folder / name
+        try:
+            # "n/a" is a status word here, not a missing value
+            return pd.read_csv(path, keep_default_na=False, na_values={"value": [""], "error": [""]})
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read: {error}; `pushforward run` makes it") from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, even if the power goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()

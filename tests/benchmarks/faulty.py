@@ -1,0 +1,72 @@
+"""Models that misbehave, each in its own way: loaded by file in the tests of the harness."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import torch
+
+from models.base import Budget, DivergedError, History
+from models.gaussian import Gaussian
+
+
+class Raises(Gaussian):
+    """Raises while fitting, with text that must be escaped wherever it is shown."""
+
+    def fit(self, x, generator, budget: Budget = Budget()):
+        raise RuntimeError("no <b>luck</b> | today [red]")
+
+
+class Diverges(Gaussian):
+    """Says that it diverged."""
+
+    def fit(self, x, generator, budget: Budget = Budget()):
+        raise DivergedError("the loss is not finite")
+
+
+class Dies(Gaussian):
+    """Takes its process with it."""
+
+    def fit(self, x, generator, budget: Budget = Budget()):
+        os._exit(3)
+
+
+class Hangs(Gaussian):
+    """Never comes back."""
+
+    def fit(self, x, generator, budget: Budget = Budget()):
+        while True:
+            time.sleep(60)
+
+
+class Eats(Gaussian):
+    """Allocates without end."""
+
+    def fit(self, x, generator, budget: Budget = Budget()):
+        hoard = []
+        while True:
+            hoard.append(torch.ones(4_000_000))
+            time.sleep(0.005)
+
+
+class WrongShape(Gaussian):
+    """Samples one column too many."""
+
+    def sample(self, n, generator):
+        return torch.cat([super().sample(n, generator), torch.zeros(n, 1)], dim=1)
+
+
+class NotFinite(Gaussian):
+    """Samples NaN."""
+
+    def sample(self, n, generator):
+        return super().sample(n, generator) * float("nan")
+
+
+class Slow(Gaussian):
+    """Takes a moment, so that a test can interrupt it."""
+
+    def fit(self, x, generator, budget: Budget = Budget()) -> History:
+        time.sleep(1.0)
+        return super().fit(x, generator, budget)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks import source
+
+
+def digest(file: Path) -> str:
+    source._imports.cache_clear()
+    return source.source_digest([file])
+
+
+def test_a_change_in_a_plugin_or_in_what_it_imports_changes_the_digest(tmp_path):
+    helper, plugin, other = tmp_path / "helper.py", tmp_path / "plugin.py", tmp_path / "other.py"
+    helper.write_text("x = 1\n")
+    plugin.write_text("import helper\n")
+    other.write_text("y = 1\n")
+    before = digest(plugin)
+    other.write_text("y = 2\n")
+    assert digest(plugin) == before
+    helper.write_text("x = 2\n")
+    after = digest(plugin)
+    assert after != before
+    plugin.write_text("import helper  # changed\n")
+    assert digest(plugin) != after
+
+
+def test_a_model_reaches_its_contract_and_its_training_loop():
+    models = Path(source.__file__).parent.parent / "models"
+    reached = set(source._imports(models / "gaussian_vae.py"))
+    assert {models / "base.py", models / "training.py", models / "networks.py"} <= reached
+    assert models / "l2_autoencoder.py" not in reached
