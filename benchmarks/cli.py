@@ -68,10 +68,14 @@ def run(
         suite, models=model, targets=target, data=data, replicates=replicates, device=device, out=out_folder
     )
     command = shlex.join(["pushforward", *sys.argv[1:]])
-    with Progress(planned.cells, out) as progress:
-        results = execution.carry_out(
-            planned, workers=workers, scheduler=scheduler, fresh=fresh, observer=progress, command=command
-        )
+    try:
+        with Progress(planned.cells, out) as progress:
+            results = execution.carry_out(
+                planned, workers=workers, scheduler=scheduler, fresh=fresh, observer=progress, command=command
+            )
+    except KeyboardInterrupt:
+        err.print("interrupted; every finished cell is kept, and the same command goes on from there")
+        raise typer.Exit(130) from None
     _report(planned.store)
     bad = [cell for cell, result in zip(planned.cells, results, strict=True) if result.status != "ok"]
     for cell, result in zip(planned.cells, results, strict=True):
@@ -142,14 +146,11 @@ def _first_line(docstring: str | None) -> str:
 
 
 def main() -> None:
-    """The command `pushforward`: bad input is one line and exit code 2, Ctrl-C is 130, a failed cell is 1."""
+    """The command `pushforward`: bad input is one line and exit code 2."""
     try:
-        app(standalone_mode=True)
+        app()
     except (UserError, DataFileError) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("interrupted; every finished cell is kept, and the same command goes on from there")
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +20,7 @@ from benchmarks.cell import Cell, CellResult, failed, run_cell
 from benchmarks.errors import UserError
 from benchmarks.suite import Limits
 
-STDERR = 2  # the file descriptor: a worker may have replaced the object
+STDERR = 2  # a signal handler may come in the middle of anything that prints
 
 
 class Observer(Protocol):
@@ -30,6 +33,32 @@ class Observer(Protocol):
         """A cell has its result, and it is kept."""
 
 
+class Interrupt:
+    """The first Ctrl-C is a wish that is looked at between cells; the second one stops now.
+
+    A KeyboardInterrupt could come at any line, also while a finished cell is being written.
+    """
+
+    def __init__(self) -> None:
+        self.wished = False
+
+    def __enter__(self) -> Interrupt:
+        self._in_main_thread = threading.current_thread() is threading.main_thread()
+        if self._in_main_thread:
+            self._before = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._in_main_thread:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _handle(self, *_: object) -> None:
+        if self.wished:
+            raise KeyboardInterrupt
+        self.wished = True
+        os.write(STDERR, b"\nfinishing the cells that are running; Ctrl-C again stops now\n")
+
+
 def execute(
     cells: Sequence[Cell], workers: int, scheduler: str | None, limits: Limits, observer: Observer
 ) -> Iterator[tuple[Cell, CellResult]]:
@@ -40,25 +69,35 @@ def execute(
 
     Raises KeyboardInterrupt after Ctrl-C, once the cells that were running have been finished and yielded.
     """
-    if scheduler is None and workers == 0:
-        for cell in cells:
-            observer.started(cell)
-            yield cell, run_cell(cell)
-    else:
-        yield from _execute_on_dask(cells, workers, scheduler, limits, observer)
+    with Interrupt() as interrupt:
+        if scheduler is None and workers == 0:
+            for cell in cells:
+                if not interrupt.wished:
+                    observer.started(cell)
+                    yield cell, run_cell(cell)
+        else:
+            yield from _execute_on_dask(cells, workers, scheduler, limits, observer, interrupt)
+        if interrupt.wished:
+            raise KeyboardInterrupt
 
 
 def run_guarded(cell: Cell, seconds: float) -> CellResult:
     """`run_cell` in a worker: past the limit the process ends, even if it hangs in compiled code."""
-    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
-    try:
-        return run_cell(cell)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            return run_cell(cell)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def _execute_on_dask(
-    cells: Sequence[Cell], workers: int, scheduler: str | None, limits: Limits, observer: Observer
+    cells: Sequence[Cell],
+    workers: int,
+    scheduler: str | None,
+    limits: Limits,
+    observer: Observer,
+    interrupt: Interrupt,
 ) -> Iterator[tuple[Cell, CellResult]]:
     from distributed import Client, as_completed
 
@@ -66,12 +105,11 @@ def _execute_on_dask(
         waiting = list(reversed(cells))
         running: dict[object, tuple[Cell, float]] = {}
         completed = as_completed()
-        interrupted = False
 
         def submit() -> None:
             # No more cells than threads are handed out, so that each one's clock starts when it does.
             slots = max(1, sum(client.nthreads().values()))
-            while waiting and not interrupted and len(running) < slots:
+            while waiting and not interrupt.wished and len(running) < slots:
                 cell = waiting.pop()
                 future = client.submit(run_guarded, cell, limits.seconds, pure=False, retries=0)
                 running[future] = (cell, time.monotonic())
@@ -80,21 +118,14 @@ def _execute_on_dask(
 
         submit()
         while running:
-            try:
-                future = next(completed)
-                cell, started = running.pop(future)
-                error = future.exception()
-                seconds = time.monotonic() - started
-                result = future.result() if error is None else _lost(cell, error, seconds, limits)
-                future.release()
-                yield cell, result
-                submit()
-            except KeyboardInterrupt:
-                if interrupted:
-                    raise
-                interrupted = True
-        if interrupted:
-            raise KeyboardInterrupt
+            future = next(completed)
+            cell, started = running.pop(future)
+            error = future.exception()
+            seconds = time.monotonic() - started
+            result = future.result() if error is None else _lost(cell, error, seconds, limits)
+            future.release()
+            yield cell, result
+            submit()
 
 
 def _lost(cell: Cell, error: BaseException, seconds: float, limits: Limits) -> CellResult:
@@ -125,6 +156,7 @@ def _cluster(workers: int, scheduler: str | None, limits: Limits) -> Iterator[st
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": 0.95,
         "distributed.admin.system-monitor.gil.enabled": False,
+        "distributed.worker.preload": ["benchmarks.worker"],
     }
     with (
         dask.config.set(settings),

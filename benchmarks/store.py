@@ -94,7 +94,8 @@ class Store:
 
     def save(self, cell: Cell, result: CellResult) -> None:
         """Keep a finished cell: write, fsync, rename."""
-        tensors = {name: value.detach().contiguous().cpu() for name, value in sorted(result.arrays.items())}
+        # cloned, because safetensors refuses tensors that share their memory
+        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in sorted(result.arrays.items())}
         header = {
             "key": cell.key(),
             "status": result.status,

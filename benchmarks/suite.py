@@ -43,6 +43,7 @@ class Suite(BaseModel):
     limits: Limits = Limits()
 
 
+UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 KEYS = {
     "": list(Suite.model_fields),
     "sizes": [field.name for field in dataclasses.fields(Sizes)],
@@ -77,28 +78,30 @@ def read(path: Path) -> Suite:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as text: {error}") from error
     try:
-        return Suite.model_validate(_checked_sizes(tomllib.loads(text)))
+        content = tomllib.loads(text)
+        _check_sizes(content, path, text)
+        return Suite.model_validate(content)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        # an unknown key first: the key that it was meant to be is then reported as missing
+        first = min(error.errors(), key=lambda one: one["type"] not in UNKNOWN_KEY)
         raise UserError(f"{path}{_line(text, first['loc'])}: {_explain(first)}") from error
 
 
-def _checked_sizes(content: dict[str, object]) -> dict[str, object]:
+def _check_sizes(content: dict[str, object], path: Path, text: str) -> None:
     """Sizes are a plain dataclass of the metrics, which cannot say that they must be positive."""
     sizes = content.get("sizes")
     for key, value in sizes.items() if isinstance(sizes, dict) else ():
         if isinstance(value, int) and value < 1:
-            raise UserError(f"sizes.{key} = {value}: a size must be at least 1")
-    return content
+            raise UserError(f"{path}{_line(text, (key,))}: sizes.{key} = {value}: a size must be at least 1")
 
 
 def _explain(error: ErrorDetails) -> str:
     """What is wrong with one value, in words; for an unknown key, with the nearest valid ones."""
     location = error["loc"]
     where = ".".join(str(part) for part in location)
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    if error["type"] in UNKNOWN_KEY:
         table = str(location[0]) if len(location) > 1 else ""
         return str(unknown("key", str(location[-1]), KEYS[table]))
     return f"{where}: {error['msg']}" + ("" if error["type"] == "missing" else f", not {error['input']!r}")

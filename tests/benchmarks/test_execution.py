@@ -127,7 +127,11 @@ def test_ctrl_c_keeps_what_is_done_and_exits_with_130(tiny, tmp_path):
     slow = f"{FAULTY}:Slow"
     arguments = [sys.executable, "-m", "benchmarks", "run", tiny, "--model", "gaussian", "--model", slow, "--workers=1"]
     process = subprocess.Popen(
-        [*arguments, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        [*arguments, "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     while not list(out.glob("cells/*/*.safetensors")):
         assert process.poll() is None, process.stdout.read()
@@ -141,7 +145,7 @@ def test_ctrl_c_keeps_what_is_done_and_exits_with_130(tiny, tmp_path):
     again = Recorder()
     plan = execution.plan(tiny, models=["gaussian", slow], out=out)
     execution.carry_out(plan, workers=0, observer=again)
-    assert "bimodal × gaussian" not in again.names
+    assert again.names[0].startswith("eight_gaussians"), "the cell that was running has been finished and kept"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +163,7 @@ def test_ctrl_c_keeps_what_is_done_and_exits_with_130(tiny, tmp_path):
     ],
 )
 def test_bad_input_is_one_clear_line_and_nothing_is_written(tiny, tmp_path, arguments, expected):
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r".") as caught:
         execution.plan(tiny, out=tmp_path / "run", **arguments)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -173,5 +177,5 @@ def test_a_negative_number_of_workers_is_refused(tiny, tmp_path):
 
 
 def test_a_scheduler_that_does_not_answer_is_named(tiny, tmp_path):
-    with pytest.raises(UserError, match="no Dask scheduler answers at 'tcp://127.0.0.1:9'"):
+    with pytest.raises(UserError, match=r"no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
         benchmarks.run(tiny, out=tmp_path / "run", scheduler="tcp://127.0.0.1:9")

@@ -29,7 +29,7 @@ def test_the_full_suite_has_every_target():
         ("projections = 8", "projektions = 8", [":12", "unknown key 'projektions'", "projections"]),
         ("projections = 8", "projections = 0", ["projections = 0", "at least 1"]),
         ("projections = 8", 'projections = "many"', [":12", "projections", "many"]),
-        ("seconds = 120", "seconds = -3", [":17", "seconds", "-3"]),
+        ("seconds = 120", "seconds = -3", [":18", "seconds", "-3"]),
         ('name = "tiny"', 'name = "../tiny"', [":2", "name", "../tiny"]),
         ('name = "tiny"', "name = ", ["not valid TOML", "line 2"]),
         ("train = 200", "", None),
