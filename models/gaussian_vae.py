@@ -46,7 +46,7 @@ class GaussianVAE(GradientTrained, LatentModel):
 
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
         """The negative ELBO of a minibatch (batch, d), up to the whitening's constant; Kingma & Welling 2014, eq. 7."""
-        y = self.whitening(x).float()
+        y = self.whitening(x).to(self.log_noise.dtype)
         q = self._encode(y)
         z = draw(q, (), generator)
         kl = kl_divergence(q, self.prior())
