@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks import execution, lookup
+from benchmarks import publish as publishing
 from benchmarks import report as reports
 from benchmarks import suite as suites
 from benchmarks.content import content_of
@@ -89,16 +90,20 @@ def run(
 @app.command()
 def report(
     folder: Annotated[str, typer.Argument(help="The directory of a run, such as results/standard.")],
-    readme: Annotated[
-        str | None, typer.Option(help="Also renew the generated part of this Markdown file, between its markers.")
-    ] = None,
 ) -> None:
     """Make tables, figures and the page again, from what the run has stored."""
-    store = Store(Path(folder))
-    _report(store)
-    if readme is not None:
-        reports.renew_readme(Path(readme), content_of(store), Path(folder))
-        out.print(f"renewed {escape(readme)}")
+    _report(Store(Path(folder)))
+
+
+@app.command()
+def publish(
+    folder: Annotated[str, typer.Argument(help="The directory of a complete run, such as results/standard.")],
+    to: Annotated[str, typer.Option(help="Where the reference run is kept.")] = "results/published",
+    readme: Annotated[str, typer.Option(help="The README whose generated part is renewed.")] = "README.md",
+) -> None:
+    """Make a run the reference run: for those who maintain this repository."""
+    publishing.publish(Path(folder), Path(to), Path(readme))
+    out.print(f"published {escape(folder)} to {escape(to)} and renewed {escape(readme)}")
 
 
 @app.command()
@@ -135,7 +140,8 @@ def list_suites() -> None:
 def _report(store: Store) -> None:
     content = content_of(store)
     reports.write_report(content, store.folder)
-    reports.print_tables(content, out)
+    for each in reports.all_tables(content):
+        out.print(reports.to_terminal(each))
     out.print(
         f"tables, figures and the page are in {escape(str(store.folder))}; open {escape(str(store.folder))}/index.html"
     )

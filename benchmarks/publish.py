@@ -1,0 +1,35 @@
+"""The reference run that the README shows: a finished run's tables and figures, copied where git keeps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.content import content_of
+from benchmarks.errors import UserError
+from benchmarks.report import readme_section, replace_generated, results_readme, write_report
+from benchmarks.store import Store, write_whole
+
+KEPT = ("run.json", "scores.csv", "costs.csv")
+
+
+def publish(run: Path, published: Path, readme: Path) -> None:
+    """Copy what a report is made of (not the cells), write the report there, and renew the README's generated part.
+
+    Raises UserError if the run is not complete, or the README lacks its markers.
+    """
+    store = Store(run)
+    content = content_of(store)
+    cells = content.scores.groupby(["target", "model"]).ngroups
+    expected = len(content.targets) * len(content.models)
+    if cells < expected:
+        raise UserError(f"{run} has {cells} of its {expected} cells; finish it with `pushforward run` first")
+    try:
+        renewed = replace_generated(readme.read_text(encoding="utf-8"), readme_section(content))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{readme}: {error}") from error
+    for name in KEPT:
+        write_whole(published / name, (run / name).read_bytes())
+    write_report(content, published)
+    write_whole(readme, renewed.encode())
+    comparison = results_readme(content).replace("](figures/", f"]({published.name}/figures/")
+    write_whole(published.parent / "README.md", comparison.encode())

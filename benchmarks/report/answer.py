@@ -1,0 +1,160 @@
+"""The short answer: sentences that a run's numbers and their intervals support, and no others."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from benchmarks.report import text
+from benchmarks.report.analysis import Analysis, analyse, table
+from benchmarks.report.content import GAUSSIAN, ORACLE, Content
+from benchmarks.report.statistics import Estimate, difference, seed
+
+QUESTION = "How well can a Gaussian be morphed into anything, and which Gaussian is the bottleneck?"
+
+
+def short_answer(content: Content) -> list[str]:
+    """Three to five sentences or pairs of them, as plain text."""
+    analysis = analyse(content)
+    parts = [
+        _ranked(analysis, "kl") + _medians(analysis, "kl"),
+        _ranked(analysis, "w2_squared"),
+        _inference(analysis),
+        _framed(analysis),
+        _missing(analysis),
+    ]
+    return [part for part in parts if part]
+
+
+def _ranked(analysis: Analysis, metric: str) -> str:
+    """Who has the best mean rank, and how sure that is."""
+    if metric not in analysis.rankings:
+        return ""
+    ranks, title = analysis.rankings[metric], text.inline(analysis.content.info(metric).title)
+    if ranks.first is None:
+        return f"By {title}, nothing can be ranked: no target has a complete number for every model."
+    if len(ranks.mean) < 2:
+        return f"By {title}, nothing can be ranked: only {ranks.first} has numbers."
+    mean = ranks.mean[ranks.first]
+    of = f"of {len(ranks.mean)} models over the {_count(len(ranks.targets), 'target')} where all have a number"
+    if math.isnan(ranks.stays):
+        tied = [model for model, this in ranks.mean.items() if this.value == mean.value]
+        who = f"{_list(tied)} share" if len(tied) > 1 else f"{ranks.first} has"
+        return f"By {title}, {who} the best mean rank ({mean.value:.2f} {of}); so few targets say little about others."
+    others = [model for model in ranks.level if model != ranks.first]
+    verdict = f"{_list(others)} cannot be told from it" if others else "every other model’s is distinguishably worse"
+    return (
+        f"By {title}, {ranks.first} has the best mean rank ({mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}] {of})"
+        f" and stays first in {_percent(ranks.stays)} of resampled sets of targets; {verdict}."
+    )
+
+
+def _medians(analysis: Analysis, metric: str) -> str:
+    """The median score of each model and of the frame, over the same targets."""
+    ranks, info = analysis.rankings.get(metric), analysis.content.info(metric)
+    if ranks is None or not ranks.targets:
+        return ""
+    models = [*ranks.mean, *(model for model in (GAUSSIAN, ORACLE) if model in analysis.content.models)]
+    medians = table(analysis, metric, models).loc[list(ranks.targets)].median(skipna=False).dropna()
+    ordered = medians.sort_values(kind="stable", ascending=info.better == "lower")
+    listed = ", ".join(f"{model} {text.number(float(value), 2)}" for model, value in ordered.items())
+    return f" Its median over these targets, in {info.unit}: {listed}."
+
+
+def _inference(analysis: Analysis) -> str:
+    """How much of the ELBO gap of each latent-variable model is inference."""
+    sentences = []
+    for model in analysis.content.contenders:
+        shares, larger, smaller, open_ = [], 0, 0, 0
+        for target in analysis.content.targets:
+            keys = [(part, target.name, model) for part in ("inference_gap", "fit_gap", "elbo_gap")]
+            if not all(key in analysis.replicates for key in keys):
+                continue
+            inference, fit, total = (analysis.replicates[key] for key in keys)
+            if not inference["value"].any():
+                continue  # an exact density: its inference gap is zero by definition
+            excess = difference(inference, fit, np.random.default_rng(seed(target.name, "parts")))
+            larger, smaller = larger + _above(excess), smaller + _below(excess)
+            open_ += not _above(excess) and not _below(excess)
+            if analysis.scores[keys[2]].estimate.low > 0:  # type: ignore[union-attr]
+                shares.append(float((inference["value"] / total["value"]).median()))
+        tried = larger + smaller + open_
+        if not tried:
+            continue
+        share = f" {_percent(float(np.median(shares)))} on the median target," if shares else ""
+        sentences.append(
+            f"of {model}’s ELBO gap the inference gap is{share} distinguishably the larger part on {larger} of"
+            f" {_count(tried, 'target')} and the smaller on {smaller}"
+        )
+    return _capital("; ".join(sentences)) + "." if sentences else ""
+
+
+def _framed(analysis: Analysis) -> str:
+    """How the models stand against not trying, and against the best that is possible."""
+    content, parts = analysis.content, []
+    better, compared = 0, 0
+    for target in content.targets:
+        for model in content.contenders:
+            gain = _against(analysis, "kl", target.name, model, GAUSSIAN)
+            compared += gain is not None
+            better += _below(gain)
+    if compared:
+        parts.append(
+            f"In {better} of {compared} cells with a KL the model is distinguishably closer to the target than the"
+            " moment-matched Gaussian"
+        )
+    level, tried = 0, 0
+    for target in content.targets:
+        best = analysis.leaders.get(("w2_squared", target.name), ())
+        loss = _against(analysis, "w2_squared", target.name, best[0], ORACLE) if best else None
+        tried += loss is not None
+        level += loss is not None and not _above(loss)
+    if tried:
+        words = "the best model’s W2² cannot be told from that of the target itself at this sample size"
+        parts.append(f"on {level} of {_count(tried, 'target')} {words}")
+    return _capital("; ".join(parts)) + "." if parts else ""
+
+
+def _missing(analysis: Analysis) -> str:
+    """How many cells lost something."""
+    content = analysis.content
+    lost = {(failure.target, failure.model) for failure in analysis.failures}
+    total = len(content.targets) * len(content.models)
+    if not lost:
+        return ""
+    verb = "lacks" if len(lost) == 1 else "lack"
+    cells = f"{len(lost)} of {_count(total, 'cell')}"
+    return f"{cells} {verb} some number; they are listed with their reasons, and nothing is filled in."
+
+
+def _against(analysis: Analysis, metric: str, target: str, model: str, other: str) -> Estimate | None:
+    """The paired difference of a model and an entrant, where both are complete."""
+    a, b = (analysis.replicates.get((metric, target, name)) for name in (model, other))
+    if a is None or b is None:
+        return None
+    return difference(a, b, np.random.default_rng(seed(target, metric)))
+
+
+def _above(this: Estimate | None) -> bool:
+    return this is not None and this.low > 0
+
+
+def _below(this: Estimate | None) -> bool:
+    return this is not None and this.high < 0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,45 @@
+"""The report as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmarks.report.answer import QUESTION, short_answer
+from benchmarks.report.content import Content
+from benchmarks.report.figures import FIGURES, draw
+from benchmarks.report.style import colours
+from benchmarks.report.tables import cost_table, failure_table, metric_table, summary_table, target_table
+from benchmarks.report.text import plain
+
+
+def page(content: Content, drawn: dict[str, dict[str, bytes]] | None = None) -> str:
+    """The page, with its figures inside it; drawn: what `figures.draw` made of this content, if it is at hand."""
+    drawn = draw(content) if drawn is None else drawn
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Markup, a str of its own kind, is the template's; plain strings come from the run.
+        finalize=lambda value: plain(value) if type(value) is str else value,
+    )
+    figures = {
+        name: {"title": title, "caption": caption, "data": base64.b64encode(drawn[name]["png"]).decode()}
+        for name, (title, caption, _) in FIGURES.items()
+    }
+    return environment.get_template("page.html.j2").render(
+        question=QUESTION,
+        answer=short_answer(content),
+        summary=summary_table(content),
+        metrics=[metric_table(content, metric) for metric in [*content.headline, "fit_cpu_seconds"]],
+        cost=cost_table(content),
+        targets=target_table(content),
+        failures=failure_table(content),
+        figures=figures,
+        colours=colours(content),
+        provenance=content.provenance,
+    )

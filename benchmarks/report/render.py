@@ -1,0 +1,106 @@
+"""A table in its formats: Markdown, LaTeX, the terminal. CSV holds numbers; HTML is the page's template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich.table
+from rich.text import Text
+from tabulate import tabulate
+
+from benchmarks.report import text
+from benchmarks.report.content import COSTS, Content
+from benchmarks.report.files import write_text
+from benchmarks.report.tables import Cell, Table, all_tables, cells, failure_table, numbers
+
+_STYLES = {"": "", "best": "bold green", "frame": "dim", "word": "yellow"}
+
+
+def to_markdown(table: Table) -> str:
+    """The table alone, as GitHub shows it."""
+
+    def show(cell: Cell) -> str:
+        value, note = text.markdown(cell.text), text.markdown(cell.note)
+        value = f"**{value}**" if cell.mark == "best" else f"*{value}*" if cell.mark == "word" else value
+        return f"{value} {note}".strip()
+
+    header = [text.markdown(column) for column in table.columns]
+    rows = [[show(cell) for cell in row] for row in table.rows]
+    # The empty format keeps every cell as it is: tabulate would read "**1.0**" as text, but "1.0" as a number to align.
+    return tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=_aligned(table)) + "\n"
+
+
+def to_latex(table: Table) -> str:
+    r"""A table environment; the document needs \usepackage{booktabs} and, with pdfLaTeX, \usepackage[T1]{fontenc}."""
+
+    def show(cell: Cell) -> str:
+        value = text.latex(cell.text)
+        if cell.mark == "best":
+            value = rf"\textbf{{{value}}}"
+        if cell.mark == "word":
+            value = rf"\emph{{{value}}}"
+        # Braces keep the bracket of an interval from being read as an option of the \\ before it.
+        return value + (rf" {{\footnotesize {text.latex(cell.note)}}}" if cell.note else "")
+
+    def line(parts: list[str]) -> str:
+        return "    " + " & ".join(parts) + r" \\"
+
+    body = [line([show(cell) for cell in row]) for row in table.rows]
+    caption = text.latex(f"{table.title}. {table.caption}")
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs} \usepackage{graphicx} \usepackage[T1]{fontenc}",
+            r"\begin{table}",
+            r"  \centering",
+            rf"  \caption{{{caption}}}",
+            rf"  \label{{tab:{''.join(c for c in table.name if c.isalnum() or c == '-')}}}",
+            r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"  \begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+            r"    \toprule",
+            line([text.latex(column) for column in table.columns]),
+            r"    \midrule",
+            *body,
+            r"    \bottomrule",
+            r"  \end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def to_terminal(table: Table) -> rich.table.Table:
+    """The table for the terminal; no text is read as markup."""
+    shown = rich.table.Table(title=Text(text.plain(table.title)), caption=Text(text.plain(table.caption)))
+    shown.caption_justify = "left"
+    for i, (column, side) in enumerate(zip(table.columns, _aligned(table), strict=True)):
+        shown.add_column(Text(text.plain(column)), justify="left" if side == "left" else "right", no_wrap=i == 0)
+    for row in table.rows:
+        shown.add_row(*(_terminal_cell(cell) for cell in row))
+    return shown
+
+
+def write_tables(content: Content, folder: Path) -> list[Path]:
+    """Every table as Markdown, LaTeX and CSV in this folder; the failures too. The paths that were written."""
+    written = []
+    for table in [*all_tables(content), failure_table(content)]:
+        of_metric = table.name in content.headline or table.name in COSTS
+        frame = numbers(content, table.name) if of_metric else cells(table)
+        caption = text.markdown(table.caption)
+        texts = {
+            "md": f"**{text.markdown(table.title)}.** {caption}\n\n{to_markdown(table)}",
+            "tex": to_latex(table),
+            "csv": frame.to_csv(index=False, lineterminator="\n"),
+        }
+        written += [write_text(folder / f"{table.name}.{suffix}", content) for suffix, content in texts.items()]
+    return written
+
+
+def _terminal_cell(cell: Cell) -> Text:
+    shown = Text(text.plain(cell.text), style=_STYLES[cell.mark])
+    return shown.append("\n" + text.plain(cell.note), style="dim") if cell.note else shown
+
+
+def _aligned(table: Table) -> tuple[str, ...]:
+    """Words to the left, numbers to the right: a table of the failures has no numbers."""
+    rest = "left" if table.name == "failures" else "right"
+    return ("left", *(rest for _ in table.columns[1:]))
