@@ -88,7 +88,7 @@ class L2Autoencoder(GradientTrained, LatentModel):
         precision = gram * (-2 * log_noise).exp() + prior_precision
         return MultivariateNormal(code, precision_matrix=precision, validate_args=False)
 
-    def _most_likely_log_noise(self, x: Tensor, generator: Generator, samples: int = 32) -> Tensor:
+    def _most_likely_log_noise(self, x: Tensor, generator: Generator, samples: int = 16) -> Tensor:
         """The log σ that maximises the importance-weighted bound on log p(x) (Burda et al. 2016, eq. 8).
 
         Not the reconstruction residual: where the code has as many dimensions as the data, reconstruction is nearly
@@ -98,7 +98,7 @@ class L2Autoencoder(GradientTrained, LatentModel):
         code, gram = self._code_and_gram(x)
         y = self.whitening(x)
         noise = torch.randn(samples, *code.shape, generator=generator, dtype=code.dtype, device=code.device)
-        grid = torch.linspace(math.log(0.01), math.log(1.5), 26, dtype=code.dtype, device=code.device)
+        grid = torch.linspace(math.log(0.01), math.log(1.5), 18, dtype=code.dtype, device=code.device)
         bound = torch.stack(
             [self._bound(y, self._posterior(code, gram, log_noise), noise, log_noise) for log_noise in grid]
         )

@@ -1,0 +1,158 @@
+"""The commands as a user types them, in this process: exit codes, what is said, what is written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import cli
+
+FAULTY = Path(__file__).with_name("faulty.py")
+
+
+@pytest.fixture
+def pushforward(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty directory; returns (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pushforward", *arguments])
+        monkeypatch.setattr(cli, "out", cli.Console(width=240))
+        monkeypatch.setattr(cli, "err", cli.Console(width=240, stderr=True))
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.mark.parametrize("command", ["run", "report", "models", "targets", "suites", "publish"])
+def test_every_command_has_help(pushforward, command):
+    code, output, _ = pushforward(command, "--help")
+    assert code == 0
+    assert len(output.splitlines()) > 3
+
+
+def test_the_lists_name_everything(pushforward):
+    code, output, _ = pushforward("models")
+    assert code == 0
+    for name in ("oracle", "gaussian", "gaussian_vae", "l2_autoencoder", "normalizing_flow", "ot_map"):
+        assert name in output
+    code, output, _ = pushforward("targets")
+    assert code == 0
+    for name in ("claw", "rings", "funnel_10d", "digits"):
+        assert name in output
+    code, output, _ = pushforward("suites")
+    assert code == 0
+    for name in ("smoke", "standard", "full"):
+        assert name in output
+
+
+def test_a_run_writes_everything_and_a_report_writes_it_again(pushforward, tiny):
+    code, output, errors = pushforward("run", tiny, "--workers", "0")
+    assert code == 0, errors
+    assert "eight_gaussians × gaussian" in output
+    folder = Path("results/tiny")
+    for name in ("scores.csv", "costs.csv", "run.json", "index.html", "README.md", "figures/wall.png", "tables/kl.md"):
+        assert (folder / name).stat().st_size > 0
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.suffix in (".png", ".md", ".html", ".csv")}
+    assert len(before) > 20
+    for path in before:
+        if path.name not in ("scores.csv", "costs.csv"):
+            path.unlink()
+    code, _, _ = pushforward("report", str(folder))
+    assert code == 0
+    for path, content in before.items():
+        assert path.read_bytes() == content, path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model", "gausian"], "did you mean gaussian"),
+        (["--target", "ring"], "did you mean rings"),
+        (["--replicates", "-2"], "at least 1"),
+        (["--workers", "-1"], "--workers -1"),
+        (["--device", "abacus"], "--device abacus"),
+        (["--data", "nowhere.csv"], "nowhere.csv"),
+        (["--replicates", "many"], "--replicates"),
+    ],
+)
+def test_bad_input_is_exit_code_2_one_line_and_nothing_written(pushforward, tiny, tmp_path, arguments, expected):
+    before = sorted(tmp_path.rglob("*"))
+    code, _, errors = pushforward("run", tiny, *arguments)
+    assert code == 2
+    assert expected in errors
+    assert "Traceback" not in errors
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unknown_suite_and_a_missing_run_are_exit_code_2(pushforward):
+    code, _, errors = pushforward("run", "standart")
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "did you mean standard" in errors
+    code, _, errors = pushforward("report", "results/nowhere")
+    assert code == 2
+    assert "holds no run" in errors
+
+
+def test_a_directory_of_another_suite_is_left_alone(pushforward, tiny):
+    code, _, _ = pushforward("run", tiny, "--workers", "0", "--target", "bimodal")
+    assert code == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("results/tiny").rglob("*")}
+    code, _, errors = pushforward("run", "smoke", "--out", "results/tiny")
+    assert code == 2
+    assert "holds a run of the suite 'tiny'" in errors
+    assert {path: path.stat().st_mtime_ns for path in Path("results/tiny").rglob("*")} == before
+
+
+def test_a_failed_cell_is_exit_code_1_and_its_reason_is_in_the_tables(pushforward, tiny):
+    arguments = ["--workers", "0", "--target", "bimodal", "--model", f"{FAULTY}:Raises", "--model", "gaussian"]
+    code, output, errors = pushforward("run", tiny, *arguments)
+    assert code == 1
+    assert "no <b>luck</b> | today [red]" in errors
+    assert "1 of 2 cells have no score" in errors
+    assert "failed" in output
+    page = Path("results/tiny/index.html").read_text()
+    assert "no &lt;b&gt;luck&lt;/b&gt;" in page
+    assert "<b>luck" not in page
+
+
+def test_a_users_own_file_is_a_target(pushforward, tiny):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 4)) @ rng.normal(size=(4, 4)) + [1, 20, -3, 0]
+    pd.DataFrame(x, columns=["mass", "price", "depth", "angle"]).to_csv("stars.csv", index=False)
+    code, output, errors = pushforward("run", tiny, "--data", "stars.csv", "--workers", "0")
+    assert code == 0, errors
+    assert "stars × gaussian" in output
+    scores = pd.read_csv("results/tiny-stars/scores.csv", keep_default_na=False)
+    kl = scores[scores["metric"] == "kl"]
+    assert set(kl["status"]) == {"n/a"}
+    likelihood = scores[(scores["metric"] == "log_likelihood") & (scores["model"] == "gaussian")]
+    assert set(likelihood["status"]) == {"ok"}
+
+
+def test_publishing_renews_the_readme(pushforward, tiny):
+    pushforward("run", tiny, "--workers", "0")
+    Path("README.md").write_text("# Before\n<!-- generated: begin -->\nstale text\n<!-- generated: end -->\nafter\n")
+    code, _, errors = pushforward("publish", "results/tiny")
+    assert code == 0, errors
+    readme = Path("README.md").read_text()
+    assert "stale text" not in readme
+    assert readme.startswith("# Before")
+    assert readme.endswith("after\n")
+    assert Path("results/published/scores.csv").read_bytes() == Path("results/tiny/scores.csv").read_bytes()
+    assert "](published/figures/wall.png)" in Path("results/README.md").read_text()
+    code, _, errors = pushforward("publish", "results/tiny", "--readme", "nowhere.md")
+    assert code == 2
+    assert "nowhere.md" in errors
