@@ -6,8 +6,9 @@ from pathlib import Path
 
 from benchmarks.content import content_of
 from benchmarks.errors import UserError
+from benchmarks.files import write_bytes, write_text
 from benchmarks.report import readme_section, replace_generated, results_readme, write_report
-from benchmarks.store import Store, write_whole
+from benchmarks.store import Store
 
 KEPT = ("run.json", "scores.csv", "costs.csv")
 
@@ -28,8 +29,8 @@ def publish(run: Path, published: Path, readme: Path) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"{readme}: {error}") from error
     for name in KEPT:
-        write_whole(published / name, (run / name).read_bytes())
+        write_bytes(published / name, (run / name).read_bytes())
     write_report(content, published)
-    write_whole(readme, renewed.encode())
+    write_text(readme, renewed)
     comparison = results_readme(content).replace("](figures/", f"]({published.name}/figures/")
-    write_whole(published.parent / "README.md", comparison.encode())
+    write_text(published.parent / "README.md", comparison)

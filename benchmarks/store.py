@@ -23,6 +23,7 @@ from torch import Tensor
 
 from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
+from benchmarks.files import write_bytes
 
 MANIFEST = "run.json"
 SCORE_COLUMNS = ["target", "model", "replicate", "metric", "value", "error", "status", "reason"]
@@ -86,7 +87,7 @@ class Store:
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Keep what the run says of itself: suite, command, versions, machine."""
-        write_whole(self.folder / MANIFEST, json.dumps(content, indent=2, sort_keys=True).encode())
+        write_bytes(self.folder / MANIFEST, json.dumps(content, indent=2, sort_keys=True).encode())
 
     def path(self, target: str, model: str) -> Path:
         """The file of a cell."""
@@ -105,7 +106,7 @@ class Store:
             "machine": json.dumps(result.machine),
         }
         header["checksum"] = _checksum(header, tensors)
-        write_whole(self.path(cell.target.name, cell.model.name), safetensors.torch.save(tensors, header))
+        write_bytes(self.path(cell.target.name, cell.model.name), safetensors.torch.save(tensors, header))
 
     def load(self, cell: Cell) -> CellResult | None:
         """A cell's result, or None where there is none, it was made from something else, or it is damaged."""
@@ -143,8 +144,8 @@ class Store:
         """scores.csv and costs.csv, from which everything else is made. Times are apart: scores are reproducible."""
         scores = pd.DataFrame([row for result in results for row in result.scores], columns=SCORE_COLUMNS)
         costs = pd.DataFrame([row for result in results for row in result.costs], columns=COST_COLUMNS)
-        write_whole(self.folder / "scores.csv", scores.to_csv(index=False, lineterminator="\n").encode())
-        write_whole(self.folder / "costs.csv", costs.to_csv(index=False, lineterminator="\n").encode())
+        write_bytes(self.folder / "scores.csv", scores.to_csv(index=False, lineterminator="\n").encode())
+        write_bytes(self.folder / "costs.csv", costs.to_csv(index=False, lineterminator="\n").encode())
 
     def scores(self) -> pd.DataFrame:
         """scores.csv. Raises UserError where there is none."""
@@ -161,20 +162,6 @@ class Store:
             return pd.read_csv(path, keep_default_na=False, na_values={"value": [""], "error": [""]})
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read: {error}; `pushforward run` makes it") from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even if the power goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.files import write_text
 from benchmarks.report.answer import short_answer
 from benchmarks.report.content import Content, MetricInfo, Picture, TargetInfo
 from benchmarks.report.figures import draw, save, write_figures
-from benchmarks.report.files import write_text
 from benchmarks.report.markdown import readme_section, replace_generated, results_readme
 from benchmarks.report.page import page
 from benchmarks.report.render import to_terminal, write_tables

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from benchmarks.files import write_bytes
 from benchmarks.report import dots, gaps, wall
 from benchmarks.report.content import Content
-from benchmarks.report.files import write_bytes
 from benchmarks.report.style import encode
 
 #: Name to (title, caption, the function that draws it), in the order of the page.

@@ -8,9 +8,9 @@ import rich.table
 from rich.text import Text
 from tabulate import tabulate
 
+from benchmarks.files import write_text
 from benchmarks.report import text
 from benchmarks.report.content import COSTS, Content
-from benchmarks.report.files import write_text
 from benchmarks.report.tables import Cell, Table, all_tables, cells, failure_table, numbers
 
 _STYLES = {"": "", "best": "bold green", "frame": "dim", "word": "yellow"}

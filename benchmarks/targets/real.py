@@ -29,6 +29,8 @@ class Digits(DataTarget):
     Alpaydin & Kaynak, "Optical Recognition of Handwritten Digits", UCI 1998: the copy in scikit-learn.
     """
 
+    image = (8, 8)
+
     def __init__(self) -> None:
         generator = torch.Generator().manual_seed(0)
         pixels = dequantise(torch.from_numpy(load_digits().data), 17, generator)
@@ -45,6 +47,8 @@ class PhotoPatches(DataTarget):
     rows of one half share pixels: they are samples of the same law, but errors that assume independence are optimistic.
     Grey is 0.299 R + 0.587 G + 0.114 B, rounded. JPEG decoders may differ by a grey level.
     """
+
+    image = (6, 6)
 
     def __init__(self) -> None:
         bands: list[list[Tensor]] = [[], [], []]

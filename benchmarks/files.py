@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
-    """Write beside the file, then put it in its place: who reads it never sees half of it."""
+    """Write beside the file, then put it in its place: nobody sees half of it, even if the power goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with beside.open("wb") as file:
             file.write(data)
-        os.chmod(beside, 0o644)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    finally:
+        beside.unlink(missing_ok=True)
     return path
 
 

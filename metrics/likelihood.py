@@ -1,0 +1,135 @@
+"""Log-likelihood, ELBO and the gaps between them, on the same held-out points, so that the parts add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+
+from metrics import importance, quadrature
+from metrics.averages import doubted, mean_score
+from metrics.importance import Estimate
+from metrics.modes import Bank, log_joint
+from metrics.pareto import LIMIT
+from metrics.score import Score
+from models.base import DensityModel, LatentModel, draw
+
+FAILING_SHARE = 0.05
+ELBO_DRAWS = 64
+SANDWICH_POINTS = 256
+TRIAL = 64
+_CHUNK = 4_096
+
+NAMES = ("log_likelihood", "kl", "elbo", "elbo_gap", "fit_gap", "inference_gap")
+
+
+@dataclass(frozen=True)
+class PerPoint:
+    """In nats at each held-out point: log p_θ(x), its ELBO (n,), and how log p_θ was found (None: exactly)."""
+
+    log_prob: Tensor
+    elbo: Tensor
+    estimate: Estimate | None
+
+
+def of_density(model: DensityModel, x: Tensor) -> PerPoint:
+    """log p_θ at x (n, d); the ELBO of a model whose density is tractable is its log-density."""
+    log_prob = torch.cat([model.log_prob(rows).double() for rows in x.split(_CHUNK)])
+    return PerPoint(log_prob, log_prob, None)
+
+
+def of_latent(model: LatentModel, x: Tensor, samples: int, generator: Generator) -> PerPoint:
+    """log p_θ and the ELBO at x (n, d): by quadrature where it resolves the posterior, else by importance sampling."""
+    bank = Bank.of(model, generator)
+    estimate = log_prob(model, x, samples, bank, generator)
+    return PerPoint(estimate.log_prob, elbo(model, x, generator), estimate)
+
+
+def log_prob(model: LatentModel, x: Tensor, samples: int, bank: Bank, generator: Generator) -> Estimate:
+    """log p_θ at x (n, d), (n,): quadrature for one or two latents, importance sampling for the points it leaves.
+
+    Importance sampling for all of them if a trial shows that the posteriors are mostly too narrow for the grid.
+    """
+    grid = quadrature.grid(model.prior())
+    if grid is None or quadrature.log_prob(model, x[:TRIAL], grid)[1].double().mean() < 0.5:
+        return importance.log_prob(model, x, samples, bank, generator)
+    values, resolved = quadrature.log_prob(model, x, grid)
+    unsampled = torch.full_like(values, torch.nan)
+    estimate = Estimate(values, unsampled, unsampled, torch.zeros_like(values), ~torch.isfinite(values))
+    if bool(resolved.all()):
+        return estimate
+    return estimate.put(~resolved, importance.log_prob(model, x[~resolved], samples, bank, generator))
+
+
+def elbo(model: LatentModel, x: Tensor, generator: Generator, draws: int = ELBO_DRAWS) -> Tensor:
+    """E_q(z|x) [log p(x, z) − log q(z|x)] (n,) at x (n, d), by `draws` samples in antithetic pairs if q is Gaussian.
+
+    The Monte Carlo form, not the closed KL: at q = p(z|x) its summand is constant and its noise vanishes.
+    """
+    parts = []
+    for rows in x.split(max(1, 65_536 // draws)):
+        q = model.posterior(rows)
+        if _is_gaussian(q):
+            z = draw(q, (draws // 2,), generator)
+            z = torch.cat([z, 2 * q.mean - z])
+        else:
+            z = draw(q, (draws,), generator)
+        parts.append((log_joint(model, rows, z) - q.log_prob(z)).mean(0))
+    return torch.cat(parts)
+
+
+def scores(points: PerPoint, log_target: Tensor | None) -> dict[str, Score]:
+    """The scores in nats named by `NAMES`, from the same points; log_target (n,) is log p*, None for real data.
+
+    elbo_gap = fit_gap + inference_gap, exactly. The error of what rests on an estimated log p_θ holds Jensen's bias.
+    Untrusted if more than 5 % of the points fail the diagnostic of their estimate.
+    """
+    log_prob, elbo = points.log_prob, points.elbo
+    bias = 0.0 if points.estimate is None else float(points.estimate.variance.mean()) / 2
+    gap = log_prob - elbo if points.estimate is not None else torch.zeros_like(elbo)
+    found = {
+        "log_likelihood": mean_score(log_prob, "log p_θ", bias),
+        "elbo": mean_score(elbo, "the ELBO"),
+        "inference_gap": mean_score(gap, "log p_θ − ELBO", bias),
+    }
+    if log_target is None:
+        missing = Score.absent("n/a", "the density of the target is not known")
+        found |= {"kl": missing, "fit_gap": missing, "elbo_gap": missing}
+    else:
+        kl = mean_score(log_target - log_prob, "log p* − log p_θ", bias)
+        found |= {"kl": kl, "fit_gap": kl, "elbo_gap": mean_score(log_target - elbo, "log p* − ELBO")}
+    if points.estimate is not None:
+        failing = int(points.estimate.failing.sum())
+        if failing > FAILING_SHARE * len(log_prob):
+            reason = (
+                f"importance sampling failed at {failing:,} of {len(log_prob):,} points (k-hat above "
+                f"{LIMIT} or fewer than {importance.FEWEST_EFFECTIVE} effective samples)"
+            )
+            found |= {name: doubted(found[name], reason) for name in found if "elbo" not in name}
+    return {name: found[name] for name in NAMES}
+
+
+def sandwich(model: LatentModel, samples: int, generator: Generator) -> tuple[Score, dict[str, Tensor]]:
+    """Upper minus lower bound on E log p_θ at points of the model itself, and both bounds per point (256,).
+
+    For one or two latents the quadrature is held against both: untrusted if it leaves them by four standard errors.
+    """
+    x, z = importance.draw_joint(model, SANDWICH_POINTS, generator)
+    bank = Bank.of(model, generator)
+    lower, upper = importance.sandwich(model, x, z, samples, bank, generator)
+    width = upper - lower
+    score = Score.of(float(width.mean()), float(width.std()) / len(width) ** 0.5)
+    arrays = {"sandwich_lower": lower, "sandwich_upper": upper}
+    grid = quadrature.grid(model.prior())
+    if grid is not None:
+        values, resolved = quadrature.log_prob(model, x, grid)
+        for excess in ((lower - values)[resolved], (values - upper)[resolved]):
+            if len(excess) > 1 and float(excess.mean()) > 4 * float(excess.std()) / len(excess) ** 0.5 + 1e-3:
+                score = doubted(score, f"the quadrature lies outside the bounds by {float(excess.mean()):.2g} nats")
+    return score, arrays
+
+
+def _is_gaussian(q: Distribution) -> bool:
+    return isinstance(q, MultivariateNormal) or (isinstance(q, Independent) and isinstance(q.base_dist, Normal))

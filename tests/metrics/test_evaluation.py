@@ -1,0 +1,242 @@
+"""The boundary: every name, every word, no failure that spreads, the same numbers every time."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Generator, Tensor
+from torch.distributions import MultivariateNormal
+
+from metrics import METRICS, HeldOut, Scores, Sizes, reference, score
+from models.base import Budget, DensityModel, History, Model
+from tests.metrics.linear import LinearVAE
+
+SIZES = Sizes(wasserstein=200, sliced=1_000, projections=16, likelihood=2_000, latent=200, importance_samples=200)
+
+
+class Normal(DensityModel):
+    """N(mean, scale² I), exactly."""
+
+    def __init__(self, d: int, mean: float = 0.0, scale: float = 1.0) -> None:
+        super().__init__()
+        self.d, self.mean, self.scale = d, mean, scale
+
+    def fit(self, x: Tensor, generator: Generator, budget: Budget = Budget()) -> History:
+        return History()
+
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        return self.mean + self.scale * torch.randn(n, self.d, generator=generator, dtype=torch.float64)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        eye = torch.eye(self.d, dtype=torch.float64)
+        return MultivariateNormal(torch.full((self.d,), self.mean).double(), self.scale**2 * eye).log_prob(x)
+
+
+class Implicit(Model):
+    """Samples, and nothing else."""
+
+    fit = Normal.fit
+
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        return torch.randn(n, 2, generator=generator, dtype=torch.float64)
+
+
+def held_out(d: int, n: int = 4_000, moments: float = math.inf) -> HeldOut:
+    target = Normal(d)
+    test = target.sample(n, torch.Generator().manual_seed(5))
+    return HeldOut(test, target.log_prob(test), moments)
+
+
+def evaluate(model: Model, data: HeldOut, sizes: Sizes = SIZES) -> Scores:
+    generator = torch.Generator().manual_seed(6)
+    return score(model, data, reference(data, sizes, generator), sizes, generator)
+
+
+def test_every_metric_has_a_row_and_nothing_else_has() -> None:
+    for model, data in ((Normal(2), held_out(2)), (Implicit(), held_out(2)), (Normal(1), held_out(1))):
+        assert list(evaluate(model, data).values) == list(METRICS)
+
+
+def test_scores_of_a_gaussian_are_the_closed_forms() -> None:
+    """KL(N(0, I) ‖ N(m, s² I)) = d/2 (1/s² + m²/s² − 1 + ln s²); W2² = d (m² + (s − 1)²)."""
+    mean, scale, d = 0.3, 1.3, 2
+    found = evaluate(Normal(d, mean, scale), held_out(d, 20_000), replace(SIZES, wasserstein=800, sliced=10_000)).values
+    truths = {
+        "kl": d / 2 * ((1 + mean**2) / scale**2 - 1 + math.log(scale**2)),
+        "w2_squared": d * (mean**2 + (scale - 1) ** 2),
+        "sliced_w2_squared": mean**2 + (scale - 1) ** 2,
+        "log_likelihood": -d / 2 * (math.log(2 * math.pi * scale**2) + (1 + mean**2) / scale**2),
+    }
+    for name, truth in truths.items():
+        assert found[name].status == "ok"
+        assert found[name].value == pytest.approx(truth, abs=4 * found[name].error)
+    assert found["fit_gap"] == found["kl"] == found["elbo_gap"]
+    assert found["elbo"] == found["log_likelihood"]
+    for name in ("inference_gap", "sandwich_width"):
+        assert (found[name].value, found[name].error) == (0.0, 0.0)
+
+
+def test_on_the_line() -> None:
+    found = evaluate(Normal(1, 0.5), held_out(1)).values
+    assert found["w1"].value == pytest.approx(0.5, abs=4 * found["w1"].error)
+    assert found["w2_squared"].value == pytest.approx(0.25, abs=4 * found["w2_squared"].error)
+    assert 0 < found["w1_floor"].value < 0.2
+    assert found["sliced_w2_squared"].status == "n/a"
+
+
+def test_w1_is_for_the_line() -> None:
+    found = evaluate(Normal(2), held_out(2)).values
+    assert {found[name].status for name in ("w1", "w1_floor")} == {"n/a"}
+
+
+def test_oracle_has_no_divergence_and_no_false_alarm() -> None:
+    for d in (1, 2, 16):
+        found = evaluate(Normal(d), held_out(d)).values
+        assert {score.status for score in found.values()} <= {"ok", "n/a"}
+        assert (found["kl"].value, found["kl"].error) == (0.0, 0.0)
+        assert abs(found["w2_squared"].value) < 3 * found["w2_squared"].error
+
+
+def test_gaps_of_a_latent_model_add_up_and_keep_their_order() -> None:
+    model = LinearVAE(4, 6, shift=1.0, diagonal=True)
+    generator = torch.Generator().manual_seed(1)
+    test = model.sample(4_000, generator)
+    data = HeldOut(test, model.exact_log_prob(test), math.inf)
+    scores = evaluate(model, data)
+    found = scores.values
+    assert {score.status for name, score in found.items() if not name.startswith("w1")} == {"ok"}
+    assert found["elbo_gap"].value == pytest.approx(found["fit_gap"].value + found["inference_gap"].value, abs=1e-12)
+    assert found["elbo"].value < found["log_likelihood"].value
+    assert abs(found["kl"].value) < 3 * found["kl"].error
+    assert found["inference_gap"].value == pytest.approx(model.exact_gap(), abs=4 * found["inference_gap"].error)
+    assert 0 < found["sandwich_width"].value < 0.1
+    assert scores.arrays["samples"].shape == (200, 6)
+    shapes = {name: tuple(array.shape) for name, array in scores.arrays.items()}
+    assert {shapes[name] for name in ("log_prob", "elbo", "pareto_k", "effective_samples")} == {(200,)}
+    assert torch.allclose(scores.arrays["log_prob"], model.exact_log_prob(test[:200]), atol=0.3)
+
+
+def test_real_data_has_no_divergence() -> None:
+    data = replace(held_out(2, 300), log_prob=None)
+    found = evaluate(Normal(2), data).values
+    assert {found[name].status for name in ("kl", "fit_gap", "elbo_gap")} == {"n/a"}
+    assert {found[name].status for name in ("log_likelihood", "elbo", "inference_gap", "w2_squared")} == {"ok"}
+
+
+def test_samples_alone_have_no_likelihood() -> None:
+    found = evaluate(Implicit(), held_out(2)).values
+    for name in ("log_likelihood", "kl", "elbo", "elbo_gap", "fit_gap", "inference_gap", "sandwich_width"):
+        assert found[name].status == "n/a"
+        assert found[name].reason
+    assert found["w2_squared"].status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("d", "moments", "name", "status"),
+    [
+        (1, 1.0, "w1", "n/a"),
+        (1, 2.0, "w1", "untrusted"),
+        (1, 2.5, "w1", "ok"),
+        (1, 2.0, "w2_squared", "n/a"),
+        (1, 3.0, "w2_squared", "untrusted"),
+        (1, 4.5, "w2_squared", "ok"),
+        (2, 2.0, "w2_squared", "n/a"),
+        (2, 2.0, "sliced_w2_squared", "n/a"),
+        (2, 3.0, "sliced_w2_squared", "untrusted"),
+        (2, 5.0, "w2_squared_floor", "ok"),
+    ],
+)
+def test_moments_decide_which_distances_exist(d: int, moments: float, name: str, status: str) -> None:
+    found = evaluate(Normal(d), held_out(d, 1_000, moments)).values[name]
+    assert found.status == status
+    assert "moment" in found.reason or status == "ok"
+
+
+def test_a_failing_metric_costs_no_other_and_changes_no_other() -> None:
+    class NoDensity(Normal):
+        def log_prob(self, x: Tensor) -> Tensor:
+            raise ArithmeticError("no density today")
+
+    whole, broken = evaluate(Normal(2), held_out(2)).values, evaluate(NoDensity(2), held_out(2)).values
+    assert broken["kl"].status == broken["log_likelihood"].status == "failed"
+    assert broken["kl"].reason == "ArithmeticError: no density today"
+    assert broken["w2_squared"] == whole["w2_squared"]
+
+    class NoSamples(Normal):
+        def sample(self, n: int, generator: Generator) -> Tensor:
+            return torch.full((n, self.d), math.nan)
+
+    broken = evaluate(NoSamples(2), held_out(2)).values
+    assert {broken[name].status for name in ("w2_squared", "sliced_w2_squared", "w2_squared_plain")} == {"failed"}
+    assert "not finite" in broken["w2_squared"].reason
+    assert broken["kl"] == whole["kl"]
+
+
+def test_a_failing_reference_is_told_by_the_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("metrics.evaluation.solve", fails)
+    data = held_out(2)
+    known = reference(data, SIZES, torch.Generator().manual_seed(6))
+    monkeypatch.undo()
+    found = score(Normal(2), data, known, SIZES, torch.Generator().manual_seed(6)).values
+    assert (found["w2_squared"].status, found["w2_squared"].reason) == ("failed", "RuntimeError: out of luck")
+    assert found["sliced_w2_squared"].status == "ok"
+
+
+def test_zero_density_is_untrusted_and_counted() -> None:
+    class Truncated(Normal):
+        def log_prob(self, x: Tensor) -> Tensor:
+            return super().log_prob(x).masked_fill(x[:, 0] > 2, -math.inf)
+
+    data = held_out(2)
+    found = evaluate(Truncated(2), data).values
+    count = int((data.test[:2_000, 0] > 2).sum())
+    for name in ("log_likelihood", "kl", "elbo", "elbo_gap", "fit_gap"):
+        assert found[name].status == "untrusted"
+        assert f"{count} of 2,000" in found[name].reason
+    assert found["inference_gap"].value == 0.0
+
+
+def test_gaussian_on_cauchy_is_untrusted() -> None:
+    normal = torch.randn(2, 4_000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    test = normal[0] / normal[1]
+    log_prob = -(math.pi * (1 + test.squeeze(1).square())).log()
+    found = evaluate(Normal(1), HeldOut(test, log_prob, 1.0)).values
+    assert found["w1"].status == found["w2_squared"].status == "n/a"
+    assert found["log_likelihood"].status == found["kl"].status == "untrusted"
+    assert found["kl"].value is not None
+
+
+def test_the_same_generator_gives_the_same_bits_and_the_global_one_is_left_alone() -> None:
+    model = LinearVAE(3, 4, shift=1.0)
+    test = model.sample(1_000, torch.Generator().manual_seed(1))
+    data = HeldOut(test, model.exact_log_prob(test), math.inf)
+    before = torch.get_rng_state()
+    first, second = evaluate(model, data), evaluate(model, data)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first.values == second.values
+    assert all(torch.equal(first.arrays[name], second.arrays[name]) for name in first.arrays)
+
+
+def test_reference_travels_and_is_small() -> None:
+    data = held_out(16, 20_000)
+    sizes = Sizes(wasserstein=500, sliced=10_000, projections=64)
+    generator = torch.Generator().manual_seed(0)
+    known = reference(data, sizes, generator)
+    sent = pickle.dumps(known)
+    assert len(sent) < 200_000
+    seeds = [torch.Generator().manual_seed(1) for _ in range(2)]
+    here = score(Normal(16), data, known, sizes, seeds[0])
+    assert here.values == score(Normal(16), data, pickle.loads(sent), sizes, seeds[1]).values
+
+
+def test_few_data_are_used_as_they_are() -> None:
+    found = evaluate(Normal(2), held_out(2, 61)).values
+    assert found["w2_squared"].status == found["kl"].status == "ok"
+    assert "too few" in evaluate(Normal(2), held_out(2, 3)).values["w2_squared"].reason
