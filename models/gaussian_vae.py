@@ -25,7 +25,7 @@ class GaussianVAE(GradientTrained, LatentModel):
 
     origin: Tensor
 
-    def __init__(self, latent_dim: int | None = None, hidden: int = 64, depth: int = 2, noise: float = 0.5) -> None:
+    def __init__(self, latent_dim: int | None = None, hidden: int = 64, depth: int = 2, noise: float = 0.2) -> None:
         """latent_dim: k; by default the data's dimension, at most 16. noise: σ at the start, in the data's own sd."""
         super().__init__()
         self.latent_dim = latent_dim
