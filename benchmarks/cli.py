@@ -92,7 +92,9 @@ def report(
     folder: Annotated[str, typer.Argument(help="The directory of a run, such as results/standard.")],
 ) -> None:
     """Make tables, figures and the page again, from what the run has stored."""
-    _report(Store(Path(folder)))
+    store = Store(Path(folder))
+    store.renew_tables()
+    _report(store)
 
 
 @app.command()

@@ -147,6 +147,15 @@ class Store:
         write_bytes(self.folder / "scores.csv", scores.to_csv(index=False, lineterminator="\n").encode())
         write_bytes(self.folder / "costs.csv", costs.to_csv(index=False, lineterminator="\n").encode())
 
+    def renew_tables(self) -> None:
+        """scores.csv and costs.csv from the cells that are there: after a run that was killed before it wrote them."""
+        manifest = self.manifest()
+        if manifest is None or not (self.folder / "cells").is_dir():
+            return
+        cells = [(target["name"], model) for target in manifest["targets"] for model in manifest["models"]]
+        found = [self.read(target, model) for target, model in cells]
+        self.write_tables([result for result in found if result is not None])
+
     def scores(self) -> pd.DataFrame:
         """scores.csv. Raises UserError where there is none."""
         return self._table("scores.csv")
