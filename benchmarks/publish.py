@@ -8,6 +8,7 @@ from benchmarks.content import content_of
 from benchmarks.errors import UserError
 from benchmarks.files import write_bytes, write_text
 from benchmarks.report import readme_section, replace_generated, results_readme, write_report
+from benchmarks.report.figures import write_hero
 from benchmarks.store import Store
 
 KEPT = ("run.json", "scores.csv", "costs.csv")
@@ -31,6 +32,7 @@ def publish(run: Path, published: Path, readme: Path) -> None:
     for name in KEPT:
         write_bytes(published / name, (run / name).read_bytes())
     write_report(content, published)
+    write_hero(content, published / "figures")
     write_text(readme, renewed)
     comparison = results_readme(content).replace("](figures/", f"]({published.name}/figures/")
     write_text(published.parent / "README.md", comparison)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -30,6 +31,13 @@ def draw(content: Content) -> dict[str, dict[str, bytes]]:
 def write_figures(content: Content, folder: Path) -> list[Path]:
     """Every figure as PNG and SVG in this folder. The paths that were written."""
     return save(draw(content), folder)
+
+
+def write_hero(content: Content, folder: Path) -> Path:
+    """The wall of the two-dimensional targets alone, the picture that opens the README; of all, where there are none."""
+    plane = [target for target in content.targets if target.dimension == 2]
+    figure = wall.wall(replace(content, targets=plane or content.targets))
+    return write_bytes(folder / "hero.png", encode(figure, "png"))
 
 
 def save(drawn: dict[str, dict[str, bytes]], folder: Path) -> list[Path]:

@@ -151,6 +151,7 @@ def test_publishing_renews_the_readme(pushforward, tiny):
     assert readme.startswith("# Before")
     assert readme.endswith("after\n")
     assert Path("results/published/scores.csv").read_bytes() == Path("results/tiny/scores.csv").read_bytes()
+    assert Path("results/published/figures/hero.png").stat().st_size > 0
     assert "](published/figures/wall.png)" in Path("results/README.md").read_text()
     code, _, errors = pushforward("publish", "results/tiny", "--readme", "nowhere.md")
     assert code == 2
