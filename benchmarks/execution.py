@@ -153,7 +153,7 @@ def run(
     targets: Sequence[str] | None = None,
     data: str | None = None,
     replicates: int | None = None,
-    workers: int | None = None,
+    workers: int | None = 0,
     scheduler: str | None = None,
     device: str = "cpu",
     out: str | Path | None = None,
@@ -161,7 +161,9 @@ def run(
 ) -> pd.DataFrame:
     """Run a suite and return its scores, tidy: target, model, replicate, metric, value, error, status, reason.
 
-    The same as `pushforward run`; see `plan` and `carry_out`. Raises UserError for bad input.
+    The same as `pushforward run`; see `plan` and `carry_out`. Cells run in this process unless `workers` says otherwise:
+    None is one process per core, and then a script needs `if __name__ == "__main__":` around the call, as always with
+    processes in Python. Raises UserError for bad input.
     """
     planned = plan(suite, models=models, targets=targets, data=data, replicates=replicates, device=device, out=out)
     carry_out(planned, workers=workers, scheduler=scheduler, fresh=fresh, command=f"benchmarks.run({suite!r}, …)")

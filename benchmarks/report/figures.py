@@ -34,7 +34,7 @@ def write_figures(content: Content, folder: Path) -> list[Path]:
 
 
 def write_hero(content: Content, folder: Path) -> Path:
-    """The wall of the two-dimensional targets alone, the picture that opens the README; of all, where there are none."""
+    """The wall of the two-dimensional targets alone, which opens the README; of all, where there are none."""
     plane = [target for target in content.targets if target.dimension == 2]
     figure = wall.wall(replace(content, targets=plane or content.targets))
     return write_bytes(folder / "hero.png", encode(figure, "png"))
