@@ -161,8 +161,8 @@ def run(
 ) -> pd.DataFrame:
     """Run a suite and return its scores, tidy: target, model, replicate, metric, value, error, status, reason.
 
-    The same as `pushforward run`; see `plan` and `carry_out`. Cells run in this process unless `workers` says otherwise:
-    None is one process per core, and then a script needs `if __name__ == "__main__":` around the call, as always with
+    The same as `pushforward run`; see `plan` and `carry_out`. Cells run in this process unless `workers` says so: None
+    is one process per core, and then a script needs `if __name__ == "__main__":` around the call, as always with
     processes in Python. Raises UserError for bad input.
     """
     planned = plan(suite, models=models, targets=targets, data=data, replicates=replicates, device=device, out=out)
