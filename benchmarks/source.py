@@ -43,13 +43,16 @@ def _imports(file: Path) -> tuple[Path, ...]:
     """The project's files that this file imports, anywhere in it; a plug-in's neighbours count as the project's."""
     if file.suffix != ".py":
         return ()
-    names: set[str] = set()
+    found: set[Path | None] = set()
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            for alias in node.names:
+                found |= {_project_file(alias.name), _neighbour(file, alias.name)}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    found = {_project_file(name) for name in names} | {_neighbour(file, name) for name in names}
+            found.add(_neighbour(file, node.module))
+            for alias in node.names:
+                # A module of a package, or else an object that the module named before it defines.
+                found.add(_project_file(f"{node.module}.{alias.name}") or _project_file(node.module))
     return tuple(sorted(path for path in found if path is not None))
 
 

@@ -22,21 +22,31 @@ WORDS = ("failed", "timeout", "diverged", "untrusted", "n/a")
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """How a metric is called, in which unit it is, and which way is better. No unit: a pure number."""
+    """How a metric is called, in which unit it is, which way is better, and what to know of it. No unit: a number."""
 
     title: str
     unit: str
     better: Literal["lower", "higher"]
+    note: str = ""
 
+
+W2_NOTE = (
+    "Negative where the sampling noise that is taken off is larger than the distance. In many dimensions the debiased "
+    "estimate falls short of a large distance, so that it ranks models better than it measures them."
+)
+LIKELIHOOD_NOTE = (
+    "Exact for a model with a density; for a latent-variable model by quadrature where its latent has one or two "
+    "dimensions, else a lower bound by importance sampling."
+)
 
 METRICS: dict[str, MetricInfo] = {
-    "w2_squared": MetricInfo("Debiased W2²", "squared units of the target", "lower"),
+    "w2_squared": MetricInfo("Debiased W2²", "squared units of the target", "lower", W2_NOTE),
     "w2_squared_plain": MetricInfo("Plain W2²", "squared units of the target", "lower"),
     "w2_squared_floor": MetricInfo("Noise floor of W2²", "squared units of the target", "lower"),
     "sliced_w2_squared": MetricInfo("Debiased sliced W2²", "squared units of the target", "lower"),
     "sliced_w2_squared_plain": MetricInfo("Plain sliced W2²", "squared units of the target", "lower"),
     "w1": MetricInfo("W1", "units of the target", "lower"),
-    "log_likelihood": MetricInfo("Log-likelihood", "nats", "higher"),
+    "log_likelihood": MetricInfo("Log-likelihood", "nats", "higher", LIKELIHOOD_NOTE),
     "kl": MetricInfo("KL", "nats", "lower"),
     "elbo": MetricInfo("ELBO", "nats", "higher"),
     "elbo_gap": MetricInfo("ELBO gap", "nats", "lower"),

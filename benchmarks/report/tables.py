@@ -61,6 +61,8 @@ def metric_table(content: Content, metric: str) -> Table:
                for t in content.targets for m in content.columns)  # fmt: skip
     marks = PART if metric in PARTS else "" if metric in COSTS else MARKS
     caption = f"{_scale(info)} Median over replicates with its 95 % interval.{marks}{_frame(content)}"
+    if info.note:
+        caption += f" {info.note}"
     if lost:
         caption += " “k of n”: only k replicates have a number; such a cell is not compared."
     return Table(metric, info.title, caption, ("target", *content.columns), tuple(rows))

@@ -30,3 +30,16 @@ def test_a_model_reaches_its_contract_and_its_training_loop():
     reached = set(source._imports(models / "gaussian_vae.py"))
     assert {models / "base.py", models / "training.py", models / "networks.py"} <= reached
     assert models / "l2_autoencoder.py" not in reached
+
+
+def test_a_cell_does_not_depend_on_where_it_runs_or_how_it_is_shown():
+    harness = Path(source.__file__).parent
+    reached, waiting = set(), [harness / "cell.py"]
+    while waiting:
+        file = waiting.pop()
+        if file not in reached:
+            reached.add(file)
+            waiting += source._imports(file)
+    names = {file.name for file in reached}
+    assert {"evaluation.py", "wasserstein.py", "seeds.py", "training.py"} <= names
+    assert not names & {"engine.py", "store.py", "cli.py", "content.py", "tables.py", "ot_map.py", "planar.py"}
