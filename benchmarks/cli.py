@@ -160,5 +160,8 @@ def main() -> None:
     except (UserError, DataFileError) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader of our output has gone; what is left of it goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}; every finished cell is kept", highlight=False)
+        sys.exit(1)

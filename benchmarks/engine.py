@@ -147,7 +147,7 @@ def _cluster(workers: int, scheduler: str | None, limits: Limits) -> Iterator[st
     from distributed import LocalCluster
 
     if scheduler is not None:
-        yield _reachable(scheduler)
+        yield scheduler
         return
     settings = {
         "distributed.scheduler.allowed-failures": 0,
@@ -171,19 +171,19 @@ def _cluster(workers: int, scheduler: str | None, limits: Limits) -> Iterator[st
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=f"{limits.memory_gb}GB",
-            dashboard_address=None,
+            dashboard_address=":0",  # any free port: two runs may share a machine
             silence_logs=logging.CRITICAL,
         ) as cluster,
     ):
         yield cluster.scheduler_address
 
 
-def _reachable(address: str) -> str:
+def check_scheduler(address: str) -> None:
+    """Raise UserError unless a Dask scheduler answers at this address."""
     from distributed import Client
 
     try:
-        with Client(address, timeout="10s"):
-            return address
+        Client(address, timeout="10s").close()
     except (OSError, ValueError, TimeoutError) as error:
         raise UserError(
             f"no Dask scheduler answers at {address!r} ({error}); "

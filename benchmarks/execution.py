@@ -107,6 +107,8 @@ def carry_out(
     """
     if workers is not None and workers < 0:
         raise UserError(f"--workers {workers}: use 0 to run in this process, or a number of processes")
+    if scheduler is not None:
+        engine.check_scheduler(scheduler)
     watch = observer or Silent()
     store = planned.store
     store.create()

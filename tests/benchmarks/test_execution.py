@@ -179,3 +179,4 @@ def test_a_negative_number_of_workers_is_refused(tiny, tmp_path):
 def test_a_scheduler_that_does_not_answer_is_named(tiny, tmp_path):
     with pytest.raises(UserError, match=r"no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
         benchmarks.run(tiny, out=tmp_path / "run", scheduler="tcp://127.0.0.1:9")
+    assert not (tmp_path / "run").exists()
