@@ -161,8 +161,10 @@ def _cluster(workers: int, scheduler: str | None, limits: Limits) -> Iterator[st
             "OMP_NUM_THREADS": 1,
             "MKL_NUM_THREADS": 1,
             "OPENBLAS_NUM_THREADS": 1,
-            # Dask's own value gives freed memory back at once, and a fit spends half of its time on page faults.
+            # Dask's own setting gives freed memory back at once, and with either of these alone glibc maps every large
+            # tensor anew: a third of a run's time is then page faults.
             "MALLOC_TRIM_THRESHOLD_": 2**30,
+            "MALLOC_MMAP_THRESHOLD_": 2**30,
         },
     }
     with (
