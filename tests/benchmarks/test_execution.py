@@ -48,6 +48,15 @@ def test_workers_do_not_change_a_byte(tiny, tmp_path):
     assert (tmp_path / "here" / "scores.csv").read_bytes() == (tmp_path / "there" / "scores.csv").read_bytes()
 
 
+def test_a_scheduler_that_is_already_there_gives_the_same_bytes(tiny, tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        benchmarks.run(tiny, out=tmp_path / "there", scheduler=cluster.scheduler_address)
+    benchmarks.run(tiny, out=tmp_path / "here", workers=0)
+    assert (tmp_path / "here" / "scores.csv").read_bytes() == (tmp_path / "there" / "scores.csv").read_bytes()
+
+
 def test_every_model_sees_the_same_data_and_replicates_do_not(tiny, tmp_path):
     scores = benchmarks.run(tiny, out=tmp_path / "run", workers=0)
     floor = scores[scores["metric"] == "w2_squared_floor"].pivot_table("value", ["target", "replicate"], "model")
@@ -168,6 +177,12 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(tiny, tmp_path, argu
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that even root cannot write to")
+def test_a_directory_that_cannot_be_written_to_is_refused(tiny):
+    with pytest.raises(UserError, match="choose another --out"):
+        benchmarks.run(tiny, out="/proc/nowhere/run")
 
 
 def test_a_negative_number_of_workers_is_refused(tiny, tmp_path):
