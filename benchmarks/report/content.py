@@ -61,7 +61,7 @@ COSTS: dict[str, MetricInfo] = {
     "sample_seconds_per_1000": MetricInfo("Sampling, per 1,000", "s", "lower"),
     "score_cpu_seconds": MetricInfo("Scoring, CPU time", "s", "lower"),
     "parameters": MetricInfo("Parameters", "", "lower"),
-    "peak_memory_mb": MetricInfo("Peak memory", "MB", "lower"),
+    "peak_memory_mb": MetricInfo("Peak memory of the worker", "MB", "lower"),
 }
 
 #: The metrics that get a table of their own, in the order of the page.

@@ -79,7 +79,10 @@ def cost_table(content: Content) -> Table:
             cells.append(_range(values))
         rows.append(tuple(cells))
     columns = tuple(f"{info.title} ({info.unit})" if info.unit else info.title for info in COSTS.values())
-    caption = "Median over targets [least, most]. Lower is better. Times compare only within one machine."
+    caption = (
+        "Median over targets [least, most]. Lower is better. Times compare only within one machine. Memory is that of "
+        "the whole worker process, with its libraries and what earlier cells left in it: more than a model's own."
+    )
     return Table("cost", "Cost", caption, ("model", *columns), tuple(rows))
 
 
