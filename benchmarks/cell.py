@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,8 +23,8 @@ from benchmarks.oracle import oracle
 from benchmarks.picture import density_on_grid
 from benchmarks.seeds import generator
 from benchmarks.source import source_digest, versions
-from benchmarks.targets.base import ExactTarget, Target
-from metrics import HeldOut, Reference, Sizes
+from benchmarks.targets.base import ExactTarget, Target, TransportTarget
+from metrics import HeldOut, Reference, Rule, Sizes
 from metrics.score import Score, Status
 from models.base import Budget, BudgetExceededError, DivergedError, Model
 from models.training import fit_replicates
@@ -92,6 +93,7 @@ def failed(cell: Cell, status: Status, reason: str) -> CellResult:
 
 
 def _run(cell: Cell) -> CellResult:
+    machine.release_memory()
     replicates = range(cell.replicates)
     target: Target = cell.target.load()()
     data = [_training_set(cell, target, replicate).to(cell.device) for replicate in replicates]
@@ -158,13 +160,33 @@ def _training_set(cell: Cell, target: Target, replicate: int) -> Tensor:
 def _reference(plugin: Plugin, replicate: int, sizes: Sizes) -> tuple[HeldOut, Reference]:
     """Held-out samples of a target and replicate, and what metrics compute of them alone: the same for every model."""
     target: Target = plugin.load()()
-    size = 2 * max(sizes.sliced, sizes.wasserstein, sizes.likelihood, sizes.latent)
+    size = 2 * max(sizes.sliced, sizes.wasserstein * sizes.batches, sizes.likelihood, sizes.latent)
     _, test = target.split(1, size, generator("test", target=plugin.name, replicate=replicate))
     scored = test[: max(sizes.likelihood, sizes.latent)]
     log_prob = target.log_prob(scored) if isinstance(target, ExactTarget) else None
-    held_out = HeldOut(test, log_prob, target.moments)
+    held_out = HeldOut(
+        test, log_prob, target.moments, _rules(target), _optimal_map(target, plugin.name, replicate, sizes.likelihood)
+    )
     noise = generator("reference", target=plugin.name, replicate=replicate)
     return held_out, metrics.reference(held_out, sizes, noise)
+
+
+def _rules(target: Target) -> tuple[Rule, Rule] | None:
+    """Quadrature under the target; not under one with heavy tails, whose integrals may rest on what no grid reaches."""
+    if not isinstance(target, ExactTarget) or math.isfinite(target.moments):
+        return None
+    fine, coarse = target.nodes(), target.nodes(coarse=True)
+    if fine is None or coarse is None:
+        return None
+    return Rule(*fine, target.log_prob(fine[0])), Rule(*coarse, target.log_prob(coarse[0]))
+
+
+def _optimal_map(target: Target, name: str, replicate: int, size: int) -> tuple[Tensor, Tensor] | None:
+    if not isinstance(target, TransportTarget):
+        return None
+    noise = generator("map", target=name, replicate=replicate)
+    z = torch.randn(size, target.dimension, generator=noise, dtype=torch.float64)
+    return z, target.transport(z)
 
 
 def _picture(model: Model, target: Target) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -106,6 +107,28 @@ def publish(
     """Make a run the reference run: for those who maintain this repository."""
     publishing.publish(Path(folder), Path(to), Path(readme))
     out.print(f"published {escape(folder)} to {escape(to)} and renewed {escape(readme)}")
+
+
+@app.command()
+def verify(
+    workers: Annotated[int, typer.Option(help="Processes on this machine; 0 runs in this one.")] = 2,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Also write ledger.md and ledger.csv here, as results/published/tables."),
+    ] = None,
+) -> None:
+    """Hold every estimator against its known answers: closed forms, published figures, other software, coverage."""
+    from benchmarks import verify as ledger  # fits models and loads solvers: the other commands do without
+
+    started = time.perf_counter()
+    frame = ledger.frame_of(ledger.verify(workers))
+    out.print(reports.to_terminal(ledger.table_of(frame)))
+    if out_folder is not None:
+        ledger.write(frame, out_folder)
+    failed = int((frame["verdict"] != ledger.PASS).sum())
+    out.print(f"{len(frame) - failed} of {len(frame)} checks hold; {time.perf_counter() - started:.0f} s")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -5,13 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from benchmarks.targets.base import ExactTarget, Target
-from models.base import Budget, DensityModel, History, Model
+from benchmarks.targets.base import ExactTarget, Target, TransportTarget
+from models.base import Budget, DensityModel, History, Model, TransportModel
 
 
 def oracle(target: Target) -> Model:
     """The target as a model: with its density where it has one, by its own training rows where it has not."""
-    return ExactOracle(target) if isinstance(target, ExactTarget) else DataOracle()
+    match target:
+        case TransportTarget():
+            return TransportOracle(target)
+        case ExactTarget():
+            return ExactOracle(target)
+        case _:
+            return DataOracle()
 
 
 class ExactOracle(DensityModel):
@@ -32,6 +38,16 @@ class ExactOracle(DensityModel):
     def log_prob(self, x: Tensor) -> Tensor:
         """log p*(x), (n,)."""
         return self.target.log_prob(x)
+
+
+class TransportOracle(ExactOracle, TransportModel):
+    """The same, with the optimal map of the target."""
+
+    target: TransportTarget
+
+    def transport(self, z: Tensor) -> Tensor:
+        """T*(z), (n, d), for z (n, d)."""
+        return self.target.transport(z)
 
 
 class DataOracle(Model):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 from pydantic_core import ErrorDetails
 
 from benchmarks.errors import UserError, unknown
-from metrics.evaluation import Sizes
+from metrics import Sizes
 from models.base import Budget
 
 FORBID_UNKNOWN = ConfigDict(extra="forbid", frozen=True)

@@ -1,7 +1,10 @@
 """The scores, each with its error."""
 
 from metrics.catalogue import METRICS, Metric
-from metrics.evaluation import HeldOut, Reference, Scores, Sizes, reference, score
+from metrics.distances import Reference, reference
+from metrics.evaluation import Scores, score
+from metrics.held_out import HeldOut, Sizes
+from metrics.integral import Rule
 from metrics.score import Score
 
-__all__ = ["METRICS", "HeldOut", "Metric", "Reference", "Score", "Scores", "Sizes", "reference", "score"]
+__all__ = ["METRICS", "HeldOut", "Metric", "Reference", "Rule", "Score", "Scores", "Sizes", "reference", "score"]

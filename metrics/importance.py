@@ -9,13 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from metrics.adaptation import adapted, effective
 from metrics.modes import Bank
 from metrics.pareto import LIMIT, pareto_k
-from metrics.proposals import Mixture, mixture
+from metrics.proposals import Mixture, mixture, weigh
 from models.base import LatentModel, draw
 
 FEWEST_EFFECTIVE = 50
-SECOND_TRY = 4
+HARD, FOR_HARD = 0.2, 4
 _POINTS, _ROWS = 256, 40_000
 
 
@@ -40,17 +41,18 @@ class Estimate(NamedTuple):
 def log_prob(model: LatentModel, x: Tensor, samples: int, bank: Bank, generator: Generator) -> Estimate:
     """A lower bound on log p_θ(x) in expectation, for x (n, d): log (1/N) Σ_i p(x, z_i) / Σ_j α_j q_j(z_i).
 
-    The q_j are the proposals of `mixture` and the balance heuristic (Veach and Guibas 1995; Owen and Zhou
-    2000) weighs their draws; log of an unbiased estimate, so Jensen's inequality makes it a lower bound (Burda et al.
-    2016). Points with k-hat > 0.7 or fewer than min(50, N/20) effective samples are estimated afresh with four times
-    as many; those that fail again are `failing`. (A higher bar at small N would choose between estimates by their
-    value, which biases them: by +0.008 nats for N = 100 and a bar of 50.)
+    The q_j are the proposals of `mixture`, adapted to the point by draws of their own, and the balance heuristic
+    (Veach and Guibas 1995; Owen and Zhou 2000) weighs fresh draws from them; log of an unbiased estimate, so
+    Jensen's inequality makes it a lower bound (Burda et al. 2016). N is `samples`, and four times as many where the
+    adaptation ended with less than a fifth of its draws effective. `failing`: k-hat > 0.7 or fewer than min(50, N/20)
+    effective samples. Nothing is estimated anew for its value or its diagnostic: that would choose, and so bias.
     """
     least = min(FEWEST_EFFECTIVE, samples / 20)
-    first = _estimate(model, x, samples, least, bank, generator)
-    if not bool(first.failing.any()):
-        return first
-    return first.put(first.failing, _estimate(model, x[first.failing], SECOND_TRY * samples, least, bank, generator))
+    points = []
+    for rows in x.split(_POINTS):
+        proposals, share = adapted(model, rows, mixture(model, rows, bank, samples), samples, generator)
+        points.append(_estimates(model, rows, proposals, samples, share < HARD, least, generator))
+    return Estimate(*(torch.cat(part) for part in zip(*points, strict=True)))
 
 
 def sandwich(
@@ -63,13 +65,17 @@ def sandwich(
     density p̂(x)/p_θ(x) times that of the proposals, under which E log p̂ ≥ log p_θ. Without it, they give the lower.
     """
     lower, upper = [], []
-    for weights, proposals, rows in _log_weights(model, x, samples, bank, generator):
-        own, parts = _weigh(model, proposals, x[rows], z[rows, None])
-        stratum = torch.multinomial(parts.squeeze(-1).softmax(0).T, 1, generator=generator)
-        first = torch.tensor([0, *proposals.counts[:-1]]).cumsum(0)[stratum]
-        replaced = weights.scatter(1, first, own)
-        lower.append(weights.logsumexp(1) - math.log(samples))
-        upper.append(replaced.logsumexp(1) - math.log(samples))
+    for points, codes in zip(x.split(_POINTS), z.split(_POINTS), strict=True):
+        proposals, _ = adapted(model, points, mixture(model, points, bank, samples), samples, generator)
+        proposals = proposals.of_size(samples)
+        for few in _groups(len(points), samples):
+            here = proposals.at(few)
+            weights, _ = weigh(model, here, points[few], here.sample(generator))
+            own, parts = weigh(model, here, points[few], codes[few][:, None])
+            stratum = torch.multinomial(parts.squeeze(-1).softmax(0).T, 1, generator=generator)
+            first = torch.tensor([0, *here.counts[:-1]]).cumsum(0)[stratum]
+            lower.append(weights.logsumexp(1) - math.log(samples))
+            upper.append(weights.scatter(1, first, own).logsumexp(1) - math.log(samples))
     return torch.cat(lower), torch.cat(upper)
 
 
@@ -79,34 +85,35 @@ def draw_joint(model: LatentModel, n: int, generator: Generator) -> tuple[Tensor
     return draw(model.likelihood(z), (), generator), z
 
 
-def _estimate(model: LatentModel, x: Tensor, samples: int, least: float, bank: Bank, generator: Generator) -> Estimate:
-    parts = []
-    for log_weights, proposals, _ in _log_weights(model, x, samples, bank, generator):
-        total = log_weights.logsumexp(1)
-        share = (log_weights - total[:, None]).exp()
-        strata = share.split(proposals.counts, dim=1)
-        variance = torch.stack([stratum.shape[1] * stratum.var(1) for stratum in strata]).sum(0)
-        log_prob, effective, k = total - math.log(samples), 1 / share.square().sum(1), pareto_k(share)
-        failing = (k > LIMIT) | (effective < least) | ~torch.isfinite(log_prob)
-        parts.append((log_prob, effective, k, variance, failing))
-    return Estimate(*(torch.cat(part) for part in zip(*parts, strict=True)))
+def _estimates(
+    model: LatentModel, x: Tensor, proposals: Mixture, samples: int, hard: Tensor, least: float, generator: Generator
+) -> Estimate:
+    """Estimates for x (C, d) from N = `samples` draws, and four times as many where hard (C,) is true."""
+    empty = torch.empty(len(x), dtype=x.dtype)
+    estimate = Estimate(empty, empty, empty, empty, torch.empty(len(x), dtype=torch.bool))
+    for where, count in ((~hard, samples), (hard, FOR_HARD * samples)):
+        rows = where.nonzero().squeeze(-1)
+        parts = [
+            _estimate(model, x[rows[few]], proposals.of_size(count).at(rows[few]), least, generator)
+            for few in _groups(len(rows), count)
+        ]
+        if parts:
+            estimate = estimate.put(where, Estimate(*(torch.cat(part) for part in zip(*parts, strict=True))))
+    return estimate
 
 
-def _log_weights(
-    model: LatentModel, x: Tensor, samples: int, bank: Bank, generator: Generator
-) -> Iterator[tuple[Tensor, Mixture, slice]]:
-    """Log-weights (c, N), their proposals and their rows of x, a few points at a time to stay in the cache."""
-    few = max(1, _ROWS // samples)
-    for start in range(0, len(x), _POINTS):
-        proposals = mixture(model, x[start : start + _POINTS], bank, samples)
-        for begin in range(0, min(_POINTS, len(x) - start), few):
-            part = proposals.rows(begin, begin + few)
-            rows = slice(start + begin, start + begin + part.loc.shape[1])
-            yield _weigh(model, part, x[rows], part.sample(generator))[0], part, rows
+def _estimate(model: LatentModel, x: Tensor, proposals: Mixture, least: float, generator: Generator) -> Estimate:
+    log_weights, _ = weigh(model, proposals, x, proposals.sample(generator))
+    total = log_weights.logsumexp(1)
+    share = (log_weights - total[:, None]).exp()
+    strata = share.split(proposals.counts, dim=1)
+    # A stratum of one draw shows no variance of its own.
+    variance = sum((s.shape[1] * s.var(1) for s in strata if s.shape[1] > 1), torch.zeros_like(total))
+    log_prob, size, k = total - math.log(log_weights.shape[1]), effective(log_weights), pareto_k(share)
+    failing = (k > LIMIT) | (size < least) | ~torch.isfinite(log_prob)
+    return Estimate(log_prob, size, k, variance, failing)
 
 
-def _weigh(model: LatentModel, proposals: Mixture, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """log p(x, z) − log Σ_j α_j q_j(z) (C, N) for x (C, d), z (C, N, k), and the terms log α_j q_j(z) (J + 1, C, N)."""
-    log_prior = proposals.prior.log_prob(z)
-    parts = proposals.log_parts(z, log_prior)
-    return model.likelihood(z).log_prob(x[:, None]) + log_prior - parts.logsumexp(0), parts
+def _groups(points: int, samples: int) -> Iterator[Tensor]:
+    """The numbers of the points, a few at a time, so that all their draws stay in the cache."""
+    return (few for few in torch.arange(points).split(max(1, _ROWS // samples)) if len(few))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -29,6 +29,12 @@ class Mixture:
     prior: Distribution
     counts: tuple[int, ...]
 
+    def of_size(self, samples: int) -> Mixture:
+        """The same mixture, drawn from `samples` times: the shares of its laws are kept, and each gets a draw."""
+        total = sum(self.counts)
+        others = [max(1, round(count / total * samples)) for count in self.counts[1:]]
+        return replace(self, counts=(samples - sum(others), *others))
+
     def sample(self, generator: Generator) -> Tensor:
         """(C, N, k): the draws from the first law, then those from the second, …, then those from the prior."""
         _, points, k = self.loc.shape
@@ -53,9 +59,9 @@ class Mixture:
             parts.append(constant - log_det[:, None] - (DEGREES + k) / 2 * torch.log1p(distance / DEGREES))
         return torch.stack([*parts, log_prior]) + shape.log()[:, None, None]
 
-    def rows(self, start: int, stop: int) -> Mixture:
-        """The mixtures of some of the points."""
-        return Mixture(self.loc[:, start:stop], self.scale_tril[:, start:stop], self.prior, self.counts)
+    def at(self, rows: Tensor) -> Mixture:
+        """The mixtures of some of the points, by their numbers."""
+        return replace(self, loc=self.loc[:, rows], scale_tril=self.scale_tril[:, rows])
 
 
 def mixture(model: LatentModel, x: Tensor, bank: Bank, samples: int) -> Mixture:
@@ -76,6 +82,13 @@ def mixture(model: LatentModel, x: Tensor, bank: Bank, samples: int) -> Mixture:
         model.prior(),
         (samples - sum(counts), *counts),
     )
+
+
+def weigh(model: LatentModel, proposals: Mixture, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """log p(x, z) − log Σ_j α_j q_j(z) (C, N) for x (C, d), z (C, N, k), and the terms log α_j q_j(z) (J + 1, C, N)."""
+    log_prior = proposals.prior.log_prob(z)
+    parts = proposals.log_parts(z, log_prior)
+    return model.likelihood(z).log_prob(x[:, None]) + log_prior - parts.logsumexp(0), parts
 
 
 def gaussian(distribution: Distribution) -> tuple[Tensor, Tensor]:

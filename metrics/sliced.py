@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator
 
+from metrics.debiasing import Costs, error_of_batches, error_with_shortfall
 from metrics.score import Score
-from metrics.wasserstein import Array, Transport, influences, jackknife_variance, solve_sorted
+from metrics.transport import Array
+from metrics.wasserstein import batches_on_the_line
 
-INFLUENCES = 2_000
 Array32 = NDArray[np.float32]
 
 
@@ -21,15 +23,13 @@ Array32 = NDArray[np.float32]
 class Slices:
     """The directions that all models of a target share, and W2²(Q, Q′) along them.
 
-    directions (d, L) of unit length; cost (L,); f and g: the potentials, averaged over the directions, at the first
-    `INFLUENCES` points of Q and Q′. The sorted projections themselves are cheaper to make again than to send.
+    directions (d, L) of unit length; centre (d,) is taken off before single precision; cost (B, L): in each batch. The
+    sorted projections themselves are cheaper to make again than to send.
     """
 
     directions: Array32
     centre: Array
     cost: Array
-    f: Array
-    g: Array
 
 
 def draw_directions(d: int, count: int, generator: Generator) -> Array32:
@@ -40,56 +40,55 @@ def draw_directions(d: int, count: int, generator: Generator) -> Array32:
 
 def slices(q: Array, q2: Array, directions: Array32) -> Slices:
     """What is computed once per target: W2² between its two held-out samples (n, d) along the directions (d, L)."""
-    centre = q.mean(0)
-    total = _along(directions, [q, q2], centre, [(0, 1)])[0]
-    return Slices(directions, centre, total.cost, total.f, total.g)
+    centre = q.mean(axis=0)
+    costs = [_cost(y, y2) for y, y2 in _sorted([q, q2], centre, directions)]
+    return Slices(directions, centre, np.stack(costs, axis=1))
 
 
-def sliced_scores(p: Array, p2: Array, q: Array, reference: Slices) -> tuple[Score, Score]:
-    """Sliced W2²(P, Q), debiased and plain, between samples (n, d) of the model and of the target.
+def sliced_scores(p: Array, p2: Array, q: Array, q2: Array, reference: Slices) -> tuple[Score, Score, Score]:
+    """Sliced W2²(P, Q) debiased and plain, and its floor, between samples (n, d) of the model and of the target.
 
-    Each error holds the noise of the samples (the jackknife of `wasserstein.debiased`: the potentials averaged over
-    the directions are the influence function of the average) and that of the directions, Var_θ(W2²_θ) / L.
+    Each error holds the noise of the samples, by the spread of the batches, and that of the directions, Var_θ / L.
     """
-    pq, pp = _along(reference.directions, [p, p2, q], reference.centre, [(0, 2), (0, 1)])
-    qq = reference
-    per_direction = pq.cost - pp.cost / 2 - qq.cost / 2
-    means = [Transport(float(part.cost.mean()), part.f, part.g) for part in (pq, pp, qq)]
+    found = [
+        (_cost(x, y), _cost(x2, y2), _cost(x, x2))
+        for x, x2, y, y2 in _sorted([p, p2, q, q2], reference.centre, reference.directions)
+    ]
+    pq, p2q2, pp2 = (np.stack(costs, axis=1) for costs in zip(*found, strict=True))
+    costs = Costs(pq, p2q2, pp2, reference.cost)
+    d = p.shape[1]  # along a random direction the means and variances of R^d are divided by d
+    value, noise = float(costs.debiased.mean()), float(costs.noise.mean())
+    error = error_with_shortfall(d * _error(costs.debiased), d * value, d * noise, p, q) / d
     return (
-        _score(per_direction, influences(*means), len(p)),
-        _score(pq.cost, [pq.f, pq.g], len(p)),
+        Score.of(value, error),
+        Score.of(float(costs.crossed.mean()), _error(costs.crossed)),
+        Score.of(float(costs.qq2.mean()), _error(costs.qq2)),
     )
 
 
-@dataclass(frozen=True)
-class _Sliced:
-    """Transport along each direction: cost (L,), and the mean potentials at the first points (INFLUENCES,)."""
-
-    cost: Array
-    f: Array
-    g: Array
-
-
-def _along(directions: Array32, samples: list[Array], centre: Array, pairs: list[tuple[int, int]]) -> list[_Sliced]:
-    """Transport between pairs of samples along every direction, one direction at a time to stay in the cache."""
-    few = min(INFLUENCES, len(samples[0]))
-    centred = [(sample - centre).astype(np.float32) for sample in samples]
-    count = directions.shape[1]
-    costs = [np.empty(count) for _ in pairs]
-    f, g = [np.zeros(few) for _ in pairs], [np.zeros(few) for _ in pairs]
-    for index, direction in enumerate(directions.T):
-        projected = [sample @ direction for sample in centred]
-        ordered = [np.sort(values).astype(np.float64) for values in projected]
-        for pair, (a, b) in enumerate(pairs):
-            transport = solve_sorted(ordered[a], ordered[b], 2)
-            costs[pair][index] = transport.cost
-            f[pair] += np.interp(projected[a][:few], ordered[a], transport.f) / count
-            g[pair] += np.interp(projected[b][:few], ordered[b], transport.g) / count
-    return [_Sliced(*parts) for parts in zip(costs, f, g, strict=True)]
+def _sorted(samples: list[Array], centre: Array, directions: Array32) -> Iterator[list[Array]]:
+    """The samples along every direction, sorted within batches (B, n), one direction at a time to stay in the cache."""
+    count = batches_on_the_line(len(samples[0]))
+    size = len(samples[0]) // count
+    centred = [(sample[: count * size] - centre).astype(np.float32) for sample in samples]
+    for direction in directions.T:
+        yield [np.sort((sample @ direction).reshape(count, size)).astype(np.float64) for sample in centred]
 
 
-def _score(per_direction: Array, samples: list[Array], n: int) -> Score:
-    """The mean over directions (L,), with the variance of influences that are known at the first points only."""
-    sampling = jackknife_variance(samples) * len(samples[0]) / n
-    slicing = float(per_direction.var(ddof=1)) / len(per_direction)
-    return Score.of(float(per_direction.mean()), math.sqrt(sampling + slicing))
+def _cost(x: Array, y: Array) -> Array:
+    """W2² on the line between sorted batches (B, n), (B,)."""
+    return np.square(x - y).mean(axis=1)
+
+
+def _error(costs: Array) -> float:
+    """The standard error of the mean over batches and directions (B, L), both of them random.
+
+    Two-way analysis of variance: the variance between directions, over L, adds to that between batches, over B; what
+    both contain, the residual variance over BL, is counted once.
+    """
+    count, lines = costs.shape
+    of_batch, of_line = costs.mean(axis=1), costs.mean(axis=0)
+    residual = costs - of_batch[:, None] - of_line + costs.mean()
+    shared = float(np.square(residual).sum()) / ((count - 1) * (lines - 1)) / (count * lines)
+    slicing = max(float(of_line.var(ddof=1)) / lines - shared, 0.0)
+    return math.hypot(error_of_batches(of_batch), math.sqrt(slicing))

@@ -1,8 +1,8 @@
 """The contract of a model: what the harness asks for, and nothing more.
 
 A model is fitted to samples and then sampled. A model that can do more says so by its class:
-`DensityModel` has a tractable density, `LatentModel` is an integral over a latent. Metrics ask
-which of the two a model is; they never ask its name.
+`DensityModel` has a tractable density, `LatentModel` is an integral over a latent, `TransportModel`
+is a map of N(0, I). Metrics ask which of them a model is; they never ask its name.
 
 Conventions, for every model:
 
@@ -97,6 +97,14 @@ class DensityModel(Model):
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
         """log p_θ(x) in nats, (n,), for x (n, d)."""
+
+
+class TransportModel(Model):
+    """A model that is a map: x = T(z) for z ~ N(0, I) in as many dimensions as x has."""
+
+    @abstractmethod
+    def transport(self, z: Tensor) -> Tensor:
+        """T(z), (n, d), for z (n, d)."""
 
 
 class LatentModel(Model):

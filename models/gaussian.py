@@ -6,10 +6,10 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import MultivariateNormal
 
-from models.base import Budget, DensityModel, History, draw
+from models.base import Budget, DensityModel, History, TransportModel, draw
 
 
-class Gaussian(DensityModel):
+class Gaussian(DensityModel, TransportModel):
     """N(m, S) with the mean and covariance of the training set: its maximum-likelihood Gaussian."""
 
     mean: Tensor
@@ -36,6 +36,11 @@ class Gaussian(DensityModel):
     def sample(self, n: int, generator: Generator) -> Tensor:
         """n samples, (n, d)."""
         return draw(self._distribution(), (n,), generator)
+
+    def transport(self, z: Tensor) -> Tensor:
+        """m + S^½ z, (n, d): the optimal map from N(0, I) to N(m, S), for z (n, d)."""
+        values, vectors = torch.linalg.eigh(self.scale_tril @ self.scale_tril.mT)
+        return self.mean + z @ (vectors * values.clamp_min(0).sqrt()) @ vectors.mT
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The normal log-density, (n,)."""

@@ -20,7 +20,7 @@ from nflows.transforms import CompositeTransform, LULinear, ReversePermutation, 
 from torch import Generator, Tensor, nn
 from torch.nn.functional import pad, softplus
 
-from models.base import DensityModel
+from models.base import DensityModel, TransportModel
 from models.seeding import seeded
 from models.training import GradientTrained, Recipe
 from models.whitening import Whitening
@@ -209,7 +209,7 @@ def architecture(n: int, dimension: int) -> Architecture:
     return Architecture(6, 128, 4, True, recipe(256, 5e-3, 1.0))
 
 
-class NormalizingFlow(GradientTrained, DensityModel):
+class NormalizingFlow(GradientTrained, DensityModel, TransportModel):
     """Whitening, tail compression, then couplings of rational-quadratic splines to N(0, I). Exact density."""
 
     log_volume: Tensor
@@ -258,6 +258,10 @@ class NormalizingFlow(GradientTrained, DensityModel):
     @torch.no_grad()
     def sample(self, n: int, generator: Generator) -> Tensor:
         """T⁻¹ of n draws from N(0, I), (n, d)."""
-        noise = torch.randn(n, len(self.whitening.shift), generator=generator, dtype=torch.float64)
-        u = torch.cat([self.transform.inverse(chunk)[0] for chunk in noise.split(CHUNK)])
+        return self.transport(torch.randn(n, len(self.whitening.shift), generator=generator, dtype=torch.float64))
+
+    @torch.no_grad()
+    def transport(self, z: Tensor) -> Tensor:
+        """T⁻¹(z), (n, d), for z (n, d)."""
+        u = torch.cat([self.transform.inverse(chunk)[0] for chunk in z.split(CHUNK)])
         return self.whitening.inverse(self.compression.inverse(u))

@@ -19,7 +19,7 @@ from ot.semidiscrete import solve_semidiscrete
 from sklearn.cluster import KMeans
 from torch import Generator, Tensor
 
-from models.base import Budget, BudgetExceededError, DensityModel, DivergedError, History
+from models.base import Budget, BudgetExceededError, DensityModel, DivergedError, History, TransportModel
 from models.potential import ConvexPotential, invert, invert_from_afar
 from models.whitening import Whitening
 
@@ -30,7 +30,7 @@ CLIP = 1.0
 STARTS = 1024
 
 
-class OTMap(DensityModel):
+class OTMap(DensityModel, TransportModel):
     """x = T(z) = ∇φ(z), the Brenier map of N(0, I) to its own image, fitted by maximum likelihood.
 
         log p(x) = log N(z; 0, I) − log det ∇²φ(z),    z = (∇φ)⁻¹(x) = argmax_z x·z − φ(z).

@@ -21,16 +21,16 @@ def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_example_model_is_a_model(tmp_path):
-    example = next(block for block in BLOCKS if "class Histogram" in block)
+    example = next(block for block in BLOCKS if "class KernelDensity" in block)
     assert len(example.strip().splitlines()) <= 40
     path = tmp_path / "my_model.py"
     path.write_text(example, encoding="utf-8")
     scores = benchmarks.run(
-        "smoke", models=[f"{path}:Histogram", "gaussian"], targets=["bimodal"], out=tmp_path / "run", workers=0
+        "smoke", models=[f"{path}:KernelDensity", "gaussian"], targets=["bimodal"], out=tmp_path / "run", workers=0
     )
     assert set(scores["status"]) <= {"ok", "n/a"}
     kl = scores[scores["metric"] == "kl"].groupby("model")["value"].median()
-    assert kl["Histogram"] < 0.5 * kl["gaussian"]
+    assert kl["KernelDensity"] < 0.5 * kl["gaussian"]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ from benchmarks.files import write_text
 from benchmarks.report.answer import short_answer
 from benchmarks.report.content import Content, MetricInfo, Picture, TargetInfo
 from benchmarks.report.figures import draw, save, write_figures
+from benchmarks.report.ledger import ledger_table
 from benchmarks.report.markdown import readme_section, replace_generated, results_readme
 from benchmarks.report.page import page
 from benchmarks.report.render import to_terminal, write_tables
-from benchmarks.report.tables import all_tables, cost_table, failure_table, metric_table, summary_table
+from benchmarks.report.summary import all_tables, summary_table
+from benchmarks.report.tables import cost_table, failure_table, metric_table
 
 __all__ = [
     "Content",
@@ -21,6 +23,7 @@ __all__ = [
     "all_tables",
     "cost_table",
     "failure_table",
+    "ledger_table",
     "metric_table",
     "page",
     "readme_section",

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.report.content import COSTS, PARTS, WORDS, Content
-from benchmarks.report.statistics import Estimate, Ranking, leaders, median, positive_median, ranking, seed
+from benchmarks.report.content import BESIDE, COSTS, PARTS, WORDS, Content
+from benchmarks.report.ranks import Ranking, middle, ranking
+from benchmarks.report.statistics import Estimate, leaders, median, positive_median, seed
 
 #: What a cell of the suite says that has not been computed (yet): the live view and a broken-off run show it.
 NOT_RUN = "not run"
@@ -21,13 +22,14 @@ class Score:
     """What a cell shows for a metric: an estimate, or a word where there is no number.
 
     used of total replicates have a number. A cell that lost some shows what is left, and is neither best nor ranked:
-    its survivors are not its result.
+    its survivors are not its result. reasons: why those with the word have none, each once.
     """
 
     estimate: Estimate | None
     word: str
     used: int
     total: int
+    reasons: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -76,7 +78,7 @@ class Analysis:
 def analyse(content: Content) -> Analysis:
     """Every estimate, leader, ranking and failure of a run."""
     targets = [target.name for target in content.targets]
-    metrics = list(dict.fromkeys([*content.headline, *PARTS]))
+    metrics = list(dict.fromkeys([*content.headline, *PARTS, *(name for name in BESIDE if content.scored(name))]))
     shown = content.scores[content.scores["metric"].isin(metrics)]
     cells = dict(iter(shown.groupby(["metric", "target", "model"], sort=False)))
     costs = dict(iter(content.costs.groupby(["metric", "target", "model"], sort=False)))
@@ -102,7 +104,7 @@ def analyse(content: Content) -> Analysis:
         for target in targets:
             able = (
                 {}
-                if metric in PARTS
+                if metric in PARTS or metric in BESIDE
                 else {
                     model: replicates[metric, target, model]
                     for model in content.contenders
@@ -110,12 +112,20 @@ def analyse(content: Content) -> Analysis:
                 }
             )
             best[metric, target] = leaders(able, content.info(metric).better, (target, metric))
-    partial = Analysis(content, replicates, scores, best, {}, ())
     rankings = {
-        metric: ranking(table(partial, metric, content.contenders), content.info(metric).better, ("ranks", metric))
+        metric: ranking(
+            _cells(replicates, metric, targets), content.contenders, content.info(metric).better, ("ranks", metric)
+        )
         for metric in metrics
+        if metric not in BESIDE
     }
     return Analysis(content, replicates, scores, best, rankings, _failures(content))
+
+
+def typical(analysis: Analysis, metric: str, model: str) -> Estimate | None:
+    """The median over the targets that are ranked, the same ones for every model; None where it lacks one of them."""
+    cells = _cells(analysis.replicates, metric, [target.name for target in analysis.content.targets])
+    return middle(cells, model, analysis.rankings[metric].targets, ("typical", metric, model))
 
 
 def table(analysis: Analysis, metric: str, models: list[str]) -> pd.DataFrame:
@@ -125,11 +135,24 @@ def table(analysis: Analysis, metric: str, models: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, index=names, columns=models, dtype=float)
 
 
+def _cells(
+    replicates: dict[tuple[str, str, str], pd.DataFrame], metric: str, targets: list[str]
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """The complete cells of one metric, by target and model."""
+    cells: dict[str, dict[str, pd.DataFrame]] = {target: {} for target in targets}
+    for (name, target, model), rows in replicates.items():
+        if name == metric and target in cells:
+            cells[target][model] = rows
+    return cells
+
+
 def _score(rows: pd.DataFrame, name: tuple[str, str]) -> Score:
     """The score of one cell and metric, from one row per replicate."""
     good = rows[(rows["status"] == "ok") & np.isfinite(rows["value"].astype(float))]
     if good.empty:
-        return Score(None, _gravest(rows["status"]), 0, len(rows))
+        word = _gravest(rows["status"])
+        why = rows.sort_values("replicate").loc[rows["status"] == word, "reason"].fillna("").astype(str)
+        return Score(None, word, 0, len(rows), tuple(dict.fromkeys(reason for reason in why if reason)))
     generator = np.random.default_rng(seed(*name))
     estimate = median(good["value"].to_numpy(float), good["error"].to_numpy(float), generator)
     return Score(estimate, _gravest(rows["status"]), len(good), len(rows))

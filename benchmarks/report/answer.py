@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from benchmarks.report import text
-from benchmarks.report.analysis import Analysis, analyse, table
-from benchmarks.report.content import GAUSSIAN, ORACLE, Content
+from benchmarks.report.analysis import Analysis, analyse, typical
+from benchmarks.report.content import GAUSSIAN, ORACLE, SPLIT, Content
 from benchmarks.report.statistics import Estimate, difference, seed
 
 QUESTION = "How well can a Gaussian be morphed into anything, and which Gaussian is the bottleneck?"
@@ -39,14 +39,15 @@ def _ranked(analysis: Analysis, metric: str) -> str:
     mean = ranks.mean[ranks.first]
     of = f"of {len(ranks.mean)} models over the {_count(len(ranks.targets), 'target')} where all have a number"
     if math.isnan(ranks.stays):
-        tied = [model for model, this in ranks.mean.items() if this.value == mean.value]
+        # Ranks are shown, and compared, to two digits: what they hold beyond is the noise of drawing.
+        tied = [model for model, this in ranks.mean.items() if f"{this.value:.2f}" == f"{mean.value:.2f}"]
         who = f"{_list(tied)} share" if len(tied) > 1 else f"{ranks.first} has"
         return f"By {title}, {who} the best mean rank ({mean.value:.2f} {of}); so few targets say little about others."
     others = [model for model in ranks.level if model != ranks.first]
     verdict = f"{_list(others)} cannot be told from it" if others else "every other model’s is distinguishably worse"
     return (
         f"By {title}, {ranks.first} has the best mean rank ({mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}] {of})"
-        f" and stays first in {_percent(ranks.stays)} of resampled sets of targets; {verdict}."
+        f" and stays first in {_percent(ranks.stays)} of draws of targets and replicates; {verdict}."
     )
 
 
@@ -56,38 +57,61 @@ def _medians(analysis: Analysis, metric: str) -> str:
     if ranks is None or not ranks.targets:
         return ""
     models = [*ranks.mean, *(model for model in (GAUSSIAN, ORACLE) if model in analysis.content.models)]
-    medians = table(analysis, metric, models).loc[list(ranks.targets)].median(skipna=False).dropna()
-    ordered = medians.sort_values(kind="stable", ascending=info.better == "lower")
-    listed = ", ".join(f"{model} {text.number(float(value), 2)}" for model, value in ordered.items())
+    medians = {model: this for model in models if (this := typical(analysis, metric, model)) is not None}
+    ordered = sorted(medians.items(), key=lambda item: item[1].value, reverse=info.better == "higher")
+    listed = ", ".join(f"{model} {text.estimate(this) if this.low < this.high else text.number(this.value)}"
+                       for model, this in ordered)  # fmt: skip
     return f" Its median over these targets, in {info.unit}: {listed}."
 
 
 def _inference(analysis: Analysis) -> str:
-    """How much of the ELBO gap of each latent-variable model is inference."""
+    """How much of the ELBO gap of each latent-variable model is inference, and which part of that is the larger."""
     sentences = []
     for model in analysis.content.contenders:
-        shares, larger, smaller, open_ = [], 0, 0, 0
-        for target in analysis.content.targets:
-            keys = [(part, target.name, model) for part in ("inference_gap", "fit_gap", "elbo_gap")]
-            if not all(key in analysis.replicates for key in keys):
-                continue
-            inference, fit, total = (analysis.replicates[key] for key in keys)
-            if not inference["value"].any():
-                continue  # an exact density: its inference gap is zero by definition
-            excess = difference(inference, fit, np.random.default_rng(seed(target.name, "parts")))
-            larger, smaller = larger + _above(excess), smaller + _below(excess)
-            open_ += not _above(excess) and not _below(excess)
-            if analysis.scores[keys[2]].estimate.low > 0:  # type: ignore[union-attr]
-                shares.append(float((inference["value"] / total["value"]).median()))
-        tried = larger + smaller + open_
-        if not tried:
+        against_fit = _Parts(analysis, model, "inference_gap", "fit_gap", "elbo_gap")
+        if not against_fit.tried:
             continue
-        share = f" {_percent(float(np.median(shares)))} on the median target," if shares else ""
-        sentences.append(
-            f"of {model}’s ELBO gap the inference gap is{share} distinguishably the larger part on {larger} of"
-            f" {_count(tried, 'target')} and the smaller on {smaller}"
+        sentence = (
+            f"of {model}’s ELBO gap the inference gap is{against_fit.share} distinguishably the larger part on"
+            f" {against_fit.larger} of {_count(against_fit.tried, 'target')} and the smaller on {against_fit.smaller}"
         )
-    return _capital("; ".join(sentences)) + "." if sentences else ""
+        within = _Parts(analysis, model, *SPLIT, "inference_gap")
+        if within.tried:
+            sentence += (
+                f"; within that, the approximation gap (a Gaussian posterior) is{within.share} distinguishably larger"
+                f" than the amortisation gap (one encoder for all points) on {within.larger} of"
+                f" {_count(within.tried, 'target')} and smaller on {within.smaller}"
+            )
+        sentences.append(_capital(sentence) + ".")
+    return " ".join(sentences)
+
+
+class _Parts:
+    """On how many targets one part is distinguishably larger than another, and its share of their total.
+
+    Targets count where all three are complete and the model has an encoder to speak of: an exact density's inference
+    gap is zero by definition. share: the median over the targets whose total is distinguishably positive, in words with
+    the least and the most; the shares of a total around zero would mean nothing, and those beyond 0 and 1 are noise.
+    """
+
+    def __init__(self, analysis: Analysis, model: str, part: str, rest: str, total: str) -> None:
+        shares: list[float] = []
+        self.larger = self.smaller = self.tried = 0
+        for target in analysis.content.targets:
+            keys = [(metric, target.name, model) for metric in (part, rest, total)]
+            inference = analysis.replicates.get(("inference_gap", target.name, model))
+            if inference is None or not inference["value"].any() or any(key not in analysis.replicates for key in keys):
+                continue
+            a, b, whole = (analysis.replicates[key] for key in keys)
+            excess = difference(a, b, np.random.default_rng(seed(target.name, "parts")))
+            self.tried += 1
+            self.larger, self.smaller = self.larger + _above(excess), self.smaller + _below(excess)
+            if _above(analysis.scores[keys[2]].estimate):
+                shares.append(float(np.clip((a["value"] / whole["value"]).median(), 0.0, 1.0)))
+        self.share = ""
+        if shares:
+            ends = f"{100 * min(shares):.0f} to {_percent(max(shares))}"
+            self.share = f" {_percent(float(np.median(shares)))} on the median target ({ends}),"
 
 
 def _framed(analysis: Analysis) -> str:

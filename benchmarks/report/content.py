@@ -26,34 +26,75 @@ class MetricInfo:
 
     title: str
     unit: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher", "neither"]
     note: str = ""
 
 
 W2_NOTE = (
     "Negative where the sampling noise that is taken off is larger than the distance. In many dimensions the debiased "
-    "estimate falls short of a large distance, so that it ranks models better than it measures them."
+    "estimate falls short of a large distance between laws of different spread; the error of each replicate allows for "
+    "that."
+)
+SLICED_NOTE = (
+    "The mean over directions of the squared distance between projections on them, less its sampling noise: may be "
+    "negative. It does not drown in dimension, and is the smaller the more directions show nothing."
+)
+W1_NOTE = (
+    "Cross-fitted: the best potential between two samples, evaluated on two others; in the mean zero at equal laws and "
+    "never above W1, so that it may be negative. On the line only."
+)
+KL_NOTE = (
+    "Integrated over the target in one and two dimensions, the mean over held-out points above. Exact for a model with "
+    "a density; for a latent-variable model as the log-likelihood."
 )
 LIKELIHOOD_NOTE = (
     "Exact for a model with a density; for a latent-variable model by quadrature where its latent has one or two "
     "dimensions, else a lower bound by importance sampling."
 )
+APPROXIMATION_NOTE = (
+    "log p_θ less the best ELBO that the encoder’s own family can reach, optimised at every point: the price of a "
+    "Gaussian posterior."
+)
+AMORTISATION_NOTE = (
+    "The best ELBO of the encoder’s family less the ELBO of the encoder: the price of one network for all points."
+)
+UVP_NOTE = (
+    "100 E|T(z) − T*(z)|² / Var(p*), z from N(0, I), with T* the known Brenier map (Korotin et al. 2021): 0 is the map "
+    "itself, about 100 the map to the mean. Only where the target’s map is known and the model is a map of N(0, I)."
+)
+COSINE_NOTE = (
+    "The cosine between the displacements T(z) − z and T*(z) − z in L2 of N(0, I) (Korotin et al. 2021): 1 is the "
+    "right direction everywhere. Known where L2-UVP is."
+)
+_SQUARED, _NATS = "squared units of the target", "nats"
 
 METRICS: dict[str, MetricInfo] = {
-    "w2_squared": MetricInfo("Debiased W2²", "squared units of the target", "lower", W2_NOTE),
-    "w2_squared_plain": MetricInfo("Plain W2²", "squared units of the target", "lower"),
-    "w2_squared_floor": MetricInfo("Noise floor of W2²", "squared units of the target", "lower"),
-    "sliced_w2_squared": MetricInfo("Debiased sliced W2²", "squared units of the target", "lower"),
-    "sliced_w2_squared_plain": MetricInfo("Plain sliced W2²", "squared units of the target", "lower"),
-    "w1": MetricInfo("W1", "units of the target", "lower"),
-    "log_likelihood": MetricInfo("Log-likelihood", "nats", "higher", LIKELIHOOD_NOTE),
-    "kl": MetricInfo("KL", "nats", "lower"),
-    "elbo": MetricInfo("ELBO", "nats", "higher"),
-    "elbo_gap": MetricInfo("ELBO gap", "nats", "lower"),
-    "fit_gap": MetricInfo("Fit gap", "nats", "lower"),
-    "inference_gap": MetricInfo("Inference gap", "nats", "lower"),
-    "sandwich_width": MetricInfo("Width of the likelihood sandwich", "nats", "lower"),
+    "w2_squared": MetricInfo("Debiased W2²", _SQUARED, "lower", W2_NOTE),
+    "w2_squared_plain": MetricInfo("Plain W2²", _SQUARED, "lower"),
+    "w2_squared_floor": MetricInfo("Noise floor of W2²", _SQUARED, "neither"),
+    "sliced_w2_squared": MetricInfo("Debiased sliced W2²", _SQUARED, "lower", SLICED_NOTE),
+    "sliced_w2_squared_plain": MetricInfo("Plain sliced W2²", _SQUARED, "lower"),
+    "sliced_w2_squared_floor": MetricInfo("Noise floor of sliced W2²", _SQUARED, "neither"),
+    "w1": MetricInfo("Cross-fitted W1", "units of the target", "lower", W1_NOTE),
+    "w1_plain": MetricInfo("Plain W1", "units of the target", "lower"),
+    "w1_floor": MetricInfo("Noise floor of W1", "units of the target", "neither"),
+    "map_l2_uvp": MetricInfo("L2-UVP to the optimal map", "per cent", "lower", UVP_NOTE),
+    "map_cosine": MetricInfo("Cosine to the optimal map", "", "higher", COSINE_NOTE),
+    "log_likelihood": MetricInfo("Log-likelihood", _NATS, "higher", LIKELIHOOD_NOTE),
+    "kl": MetricInfo("KL", _NATS, "lower", KL_NOTE),
+    "elbo": MetricInfo("ELBO", _NATS, "higher"),
+    "elbo_gap": MetricInfo("ELBO gap", _NATS, "lower", "The fit gap, the approximation gap and the amortisation gap."),
+    "fit_gap": MetricInfo("Fit gap", _NATS, "lower"),
+    "inference_gap": MetricInfo("Inference gap", _NATS, "lower", "The approximation gap and the amortisation gap."),
+    "approximation_gap": MetricInfo("Approximation gap", _NATS, "lower", APPROXIMATION_NOTE),
+    "amortisation_gap": MetricInfo("Amortisation gap", _NATS, "lower", AMORTISATION_NOTE),
+    "sandwich_lower": MetricInfo("Lower bound on the likelihood of the model’s own samples", _NATS, "neither"),
+    "sandwich_upper": MetricInfo("Upper bound on the likelihood of the model’s own samples", _NATS, "neither"),
+    "sandwich_width": MetricInfo("Width of the likelihood sandwich", _NATS, "lower"),
 }
+
+#: Until W1 was debiased, its plain value had the name.
+PLAIN_W1 = MetricInfo("W1", "units of the target", "lower", "Not debiased: sampling noise included.")
 
 COSTS: dict[str, MetricInfo] = {
     "fit_cpu_seconds": MetricInfo("Fit, CPU time", "s", "lower"),
@@ -65,10 +106,30 @@ COSTS: dict[str, MetricInfo] = {
 }
 
 #: The metrics that get a table of their own, in the order of the page.
-HEADLINE = ("kl", "w2_squared", "sliced_w2_squared", "w1", "log_likelihood", "elbo_gap", "inference_gap")
+HEADLINE = (
+    "kl",
+    "w2_squared",
+    "sliced_w2_squared",
+    "w1",
+    "map_l2_uvp",
+    "map_cosine",
+    "log_likelihood",
+    "elbo_gap",
+    "approximation_gap",
+    "amortisation_gap",
+    "inference_gap",
+)
+
+#: Those that few runs can know: without a number anywhere they have no table.
+OPTIONAL = ("map_l2_uvp", "map_cosine", "approximation_gap", "amortisation_gap")
 
 #: Parts of a score, zero by definition for some models: they are shown, but none is "best".
-PARTS = ("fit_gap", "inference_gap")
+SPLIT = ("approximation_gap", "amortisation_gap")
+PARTS = ("fit_gap", "inference_gap", *SPLIT)
+
+#: Distances that are shown debiased: X is the score, X_plain and X_floor stand beside it.
+DEBIASED = ("w2_squared", "sliced_w2_squared", "w1")
+BESIDE = tuple(f"{metric}_{kind}" for metric in DEBIASED for kind in ("plain", "floor"))
 
 
 @dataclass(frozen=True)
@@ -129,11 +190,33 @@ class Content:
 
     @property
     def headline(self) -> list[str]:
-        """The headline metrics that this run scored."""
-        scored = set(self.scores["metric"].unique())
-        return [metric for metric in HEADLINE if metric in scored]
+        """The headline metrics that this run scored: those that are not n/a everywhere.
+
+        The inference gap is left out where its two parts say the same, cell by cell.
+        """
+        scored = set(self.scores.loc[self.scores["status"] != "n/a", "metric"].unique())
+        known = {metric: self._known(metric) for metric in (*OPTIONAL, "inference_gap")}
+        split = known[SPLIT[0]] & known[SPLIT[1]]
+        return [
+            metric
+            for metric in HEADLINE
+            if metric in scored
+            and not (metric in OPTIONAL and not known[metric])
+            and not (metric == "inference_gap" and split and known[metric] <= split)
+        ]
+
+    def scored(self, metric: str) -> bool:
+        """Any cell has a number for this metric."""
+        return bool(self._known(metric))
+
+    def _known(self, metric: str) -> set[tuple[str, str]]:
+        """The target and the model of every cell with a number for this metric."""
+        rows = self.scores[(self.scores["metric"] == metric) & (self.scores["status"] == "ok")]
+        return set(zip(rows["target"], rows["model"], strict=True))
 
     def info(self, metric: str) -> MetricInfo:
         """What a metric or a cost is called; an unknown one is called by its name."""
         known = {**METRICS, **COSTS, **self.metrics}
+        if metric == "w1" and known["w1"] is METRICS["w1"] and not (self.scores["metric"] == "w1_plain").any():
+            return PLAIN_W1
         return known.get(metric, MetricInfo(metric, "", "lower"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -15,14 +16,26 @@ from benchmarks.report.analysis import Analysis, analyse
 from benchmarks.report.content import Content
 
 CAPTION = (
-    "The ELBO gap E[log p* − ELBO] in nats and its two parts: the fit gap, what the model’s density misses "
-    "(solid), and the inference gap, what its Gaussian posterior costs on top (hatched). For a model with an "
-    "exact density the fit gap is all of it. The number is the median total over replicates, the line its 95 % "
-    "interval, cut with an arrow where it leaves the panel. Medians of parts need not add up to the median of the "
-    "total. Every target has its own scale; targets without a known density are left out."
+    "The ELBO gap E[log p* − ELBO] in nats and its parts: the fit gap, what the model’s density misses (solid); the "
+    "approximation gap, what a Gaussian posterior costs even at its best (lines); the amortisation gap, what one "
+    "encoder for all points costs on top (dots). Where a run does not know these two apart, the inference gap is their "
+    "sum (crossed); grey: the total alone is known. For a model with an exact density the fit gap is all of it. The "
+    "number is the median total over replicates, the line its 95 % interval, cut with an arrow where it leaves the "
+    "panel. Medians of parts need not add up to the median of the total, and a part that is not above zero is not "
+    "drawn. Every target has its own scale; targets without a known density are left out."
 )
 
 ACROSS = 3
+BAR = 0.72  # of the distance between bars
+
+#: The parts in the order in which they are stacked: metric and hatch. Told apart without colour and on paper: full,
+#: lines, dots; crossed where two are not known apart.
+KINDS = {
+    "fit gap": ("fit_gap", ""),
+    "approximation gap": ("approximation_gap", "//////"),
+    "amortisation gap": ("amortisation_gap", "....."),
+    "inference gap": ("inference_gap", "xxxxx"),
+}
 
 
 def gaps(content: Content) -> Figure:
@@ -55,17 +68,17 @@ def gaps(content: Content) -> Figure:
         figure.text(
             (left + 0.5 * (style.WIDTH - left)) / style.WIDTH, 0.05 / height, "nats", ha="center", color=style.MUTED
         )
-        handles = [
-            Patch(facecolor="#8b93a1", label="fit gap"),
-            Patch(facecolor="white", edgecolor="#8b93a1", hatch="/////", label="inference gap"),
-        ]
+        stacks = [part for name in names for model in models for part in _stack(analysis, name, model)]
+        drawn = {"fit gap", *(kind for kind, value in stacks if value > 0)}
+        handles = [_patch(kind, "#6b7280") for kind in KINDS if kind in drawn]
         figure.legend(
             handles=handles,
             loc="upper center",
             bbox_to_anchor=(0.5, 1 - 0.04 / height),
-            ncols=2,
+            ncols=max(len(handles), 1),
             frameon=False,
-            handlelength=1.6,
+            handlelength=2.4,
+            handleheight=1.1,
         )
     return figure
 
@@ -82,22 +95,14 @@ def _panel(axes: Axes, analysis: Analysis, target: str, models: list[str]) -> No
             word = analysis.scores["elbo_gap", target, model].word
             axes.text(reach * 0.02, y, word, va="center", fontsize=style.SMALL, color=style.WARNING)
             continue
-        fit, inference = (_part(analysis, part, target, model) for part in ("fit_gap", "inference_gap"))
-        if fit is None:
-            axes.barh(y, total.value, height=0.68, color=style.FAINT)
-        else:
-            axes.barh(y, fit, height=0.68, color=tint[model], linewidth=0)
-            if inference:
-                axes.barh(
-                    y,
-                    inference,
-                    left=max(fit, 0.0),
-                    height=0.68,
-                    facecolor="white",
-                    edgecolor=tint[model],
-                    hatch="/////",
-                    linewidth=0.8,
-                )
+        parts = _stack(analysis, target, model)
+        if not parts:
+            axes.barh(y, total.value, height=BAR, color=style.FAINT)
+        left = 0.0
+        for kind, value in parts:
+            if kind == "fit gap" or value > 0:
+                axes.barh(y, value, left=left, height=BAR, **_face(kind, tint[model]))
+                left += max(value, 0.0)
         if math.isfinite(total.low):
             axes.plot([total.low, min(total.high, edge)], [y, y], color=style.INK, linewidth=0.9, zorder=4)
         if total.high > edge:
@@ -118,6 +123,27 @@ def _panel(axes: Axes, analysis: Analysis, target: str, models: list[str]) -> No
     axes.grid(axis="x")
     axes.tick_params(axis="x", pad=1)
     sns.despine(ax=axes, left=True)
+
+
+def _stack(analysis: Analysis, target: str, model: str) -> list[tuple[str, float]]:
+    """The parts of a bar, each with its median: three, or two where the inference gap is not known in parts."""
+    known = {kind: _part(analysis, metric, target, model) for kind, (metric, _) in KINDS.items()}
+    split = known["approximation gap"] is not None and known["amortisation gap"] is not None
+    unused = {"inference gap"} if split else {"approximation gap", "amortisation gap"}
+    parts = [(kind, value) for kind, value in known.items() if value is not None and kind not in unused]
+    return parts if known["fit gap"] is not None else []
+
+
+def _face(kind: str, colour: str) -> dict[str, Any]:
+    """How a part is filled, for any patch."""
+    hatch = KINDS[kind][1]
+    if not hatch:
+        return {"facecolor": colour, "edgecolor": colour, "linewidth": 0.6}
+    return {"facecolor": "white", "edgecolor": colour, "hatch": hatch, "linewidth": 0.6}
+
+
+def _patch(kind: str, colour: str) -> Patch:
+    return Patch(label="inference gap (not split)" if kind == "inference gap" else kind, **_face(kind, colour))
 
 
 def _part(analysis: Analysis, metric: str, target: str, model: str) -> float | None:

@@ -6,8 +6,9 @@ from benchmarks.report import text
 from benchmarks.report.answer import QUESTION, short_answer
 from benchmarks.report.content import Content
 from benchmarks.report.figures import FIGURES
-from benchmarks.report.render import to_markdown
-from benchmarks.report.tables import Table, cost_table, failure_table, metric_table, summary_table, target_table
+from benchmarks.report.render import to_markdown, with_foot
+from benchmarks.report.summary import summary_table
+from benchmarks.report.tables import Table, cost_table, failure_table, metric_table, metric_tables, target_table
 
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
@@ -25,7 +26,7 @@ def results_readme(content: Content) -> str:
         _figure("w2"),
         _figure("elbo_gap"),
         _figure("cost"),
-        *(_section(metric_table(content, metric)) for metric in [*content.headline, "fit_cpu_seconds"]),
+        *(_section(table) for table in [*metric_tables(content), metric_table(content, "fit_cpu_seconds")]),
         _section(cost_table(content)),
         _section(target_table(content)),
     ]
@@ -56,7 +57,7 @@ def _answer(content: Content) -> str:
 
 
 def _section(table: Table) -> str:
-    return f"## {text.markdown(table.title)}\n\n{text.markdown(table.caption)}\n\n{to_markdown(table).rstrip()}"
+    return f"## {text.markdown(table.title)}\n\n{text.markdown(table.caption)}\n\n{with_foot(table).rstrip()}"
 
 
 def _figure(name: str) -> str:

@@ -11,7 +11,8 @@ from benchmarks.report.answer import QUESTION, short_answer
 from benchmarks.report.content import Content
 from benchmarks.report.figures import FIGURES, draw
 from benchmarks.report.style import colours
-from benchmarks.report.tables import cost_table, failure_table, metric_table, summary_table, target_table
+from benchmarks.report.summary import summary_table
+from benchmarks.report.tables import cost_table, failure_table, metric_table, metric_tables, target_table
 from benchmarks.report.text import plain
 
 
@@ -35,7 +36,7 @@ def page(content: Content, drawn: dict[str, dict[str, bytes]] | None = None) -> 
         question=QUESTION,
         answer=short_answer(content),
         summary=summary_table(content),
-        metrics=[metric_table(content, metric) for metric in [*content.headline, "fit_cpu_seconds"]],
+        metrics=[*metric_tables(content), metric_table(content, "fit_cpu_seconds")],
         cost=cost_table(content),
         targets=target_table(content),
         failures=failure_table(content),

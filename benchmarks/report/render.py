@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import rich.table
 from rich.text import Text
 from tabulate import tabulate
 
 from benchmarks.files import write_text
 from benchmarks.report import text
-from benchmarks.report.content import COSTS, Content
-from benchmarks.report.tables import Cell, Table, all_tables, cells, failure_table, numbers
+from benchmarks.report.content import COSTS, DEBIASED, METRICS, Content
+from benchmarks.report.summary import all_tables
+from benchmarks.report.tables import Cell, Table, beside_table, cells, failure_table, numbers
 
 _STYLES = {"": "", "best": "bold green", "frame": "dim", "word": "yellow"}
 
@@ -28,6 +30,11 @@ def to_markdown(table: Table) -> str:
     rows = [[show(cell) for cell in row] for row in table.rows]
     # The empty format keeps every cell as it is: tabulate would read "**1.0**" as text, but "1.0" as a number to align.
     return tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=_aligned(table)) + "\n"
+
+
+def with_foot(table: Table) -> str:
+    """The table as Markdown, and its foot as a paragraph under it."""
+    return to_markdown(table) + (f"\n{text.markdown(table.foot)}\n" if table.foot else "")
 
 
 def to_latex(table: Table) -> str:
@@ -47,6 +54,8 @@ def to_latex(table: Table) -> str:
 
     body = [line([show(cell) for cell in row]) for row in table.rows]
     caption = text.latex(f"{table.title}. {table.caption}")
+    foot = [rf"  \par\smallskip{{\footnotesize {text.latex(table.foot)}}}"] if table.foot else []
+    sides = "".join(side[0] for side in _aligned(table))
     return "\n".join(
         [
             r"% \usepackage{booktabs} \usepackage{graphicx} \usepackage[T1]{fontenc}",
@@ -55,13 +64,14 @@ def to_latex(table: Table) -> str:
             rf"  \caption{{{caption}}}",
             rf"  \label{{tab:{''.join(c for c in table.name if c.isalnum() or c == '-')}}}",
             r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"  \begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+            rf"  \begin{{tabular}}{{{sides}}}",
             r"    \toprule",
             line([text.latex(column) for column in table.columns]),
             r"    \midrule",
             *body,
             r"    \bottomrule",
             r"  \end{tabular}}",
+            *foot,
             r"\end{table}",
             "",
         ]
@@ -70,7 +80,8 @@ def to_latex(table: Table) -> str:
 
 def to_terminal(table: Table) -> rich.table.Table:
     """The table for the terminal; no text is read as markup."""
-    shown = rich.table.Table(title=Text(text.plain(table.title)), caption=Text(text.plain(table.caption)))
+    caption = "\n".join(text.plain(part) for part in (table.foot, table.caption) if part)
+    shown = rich.table.Table(title=Text(text.plain(table.title)), caption=Text(caption))
     shown.caption_justify = "left"
     for i, (column, side) in enumerate(zip(table.columns, _aligned(table), strict=True)):
         shown.add_column(Text(text.plain(column)), justify="left" if side == "left" else "right", no_wrap=i == 0)
@@ -82,17 +93,26 @@ def to_terminal(table: Table) -> rich.table.Table:
 def write_tables(content: Content, folder: Path) -> list[Path]:
     """Every table as Markdown, LaTeX and CSV in this folder; the failures too. The paths that were written."""
     written = []
-    for table in [*all_tables(content), failure_table(content)]:
-        of_metric = table.name in content.headline or table.name in COSTS
-        frame = numbers(content, table.name) if of_metric else cells(table)
+    beside = [table for metric in DEBIASED if (table := beside_table(content, metric))]
+    for table in [*all_tables(content), *beside, failure_table(content)]:
         caption = text.markdown(table.caption)
         texts = {
-            "md": f"**{text.markdown(table.title)}.** {caption}\n\n{to_markdown(table)}",
+            "md": f"**{text.markdown(table.title)}.** {caption}\n\n{with_foot(table)}",
             "tex": to_latex(table),
-            "csv": frame.to_csv(index=False, lineterminator="\n"),
+            "csv": _frame(content, table).to_csv(index=False, lineterminator="\n"),
         }
         written += [write_text(folder / f"{table.name}.{suffix}", content) for suffix, content in texts.items()]
     return written
+
+
+def _frame(content: Content, table: Table) -> pd.DataFrame:
+    """What a table's CSV holds: numbers, or the text of the cells where a table is not of one metric."""
+    if table.name in content.headline or table.name in COSTS:
+        return numbers(content, table.name)
+    known = [name for name in (table.name, table.name.replace("_plain", "_floor")) if content.scored(name)]
+    if table.name in METRICS and known:
+        return pd.concat([numbers(content, name).assign(metric=name) for name in known])
+    return cells(table)
 
 
 def _terminal_cell(cell: Cell) -> Text:
@@ -101,6 +121,5 @@ def _terminal_cell(cell: Cell) -> Text:
 
 
 def _aligned(table: Table) -> tuple[str, ...]:
-    """Words to the left, numbers to the right: a table of the failures has no numbers."""
-    rest = "left" if table.name == "failures" else "right"
-    return ("left", *(rest for _ in table.columns[1:]))
+    """Words to the left, numbers to the right."""
+    return ("left", *("left" if column in table.prose else "right" for column in table.columns[1:]))

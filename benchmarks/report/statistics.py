@@ -1,4 +1,4 @@
-"""Medians with intervals, paired differences, ties and ranks: pure functions of arrays.
+"""Medians with intervals, paired differences and ties: pure functions of arrays.
 
 A run has few replicates, so nothing here leans on large numbers. An interval is a hierarchical bootstrap: replicates
 are drawn anew, their spread is widened by what so few of them leave unknown, each gets its own error of measurement,
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from benchmarks.report.content import Array
 
@@ -24,9 +23,6 @@ TAILS = (0.025, 0.975)
 #: the truth in 75 of 100 cases. Replicates are then drawn from a normal law with their spread (Student's assumption).
 ENOUGH_REPLICATES = 6
 
-#: With fewer targets than this, one that always wins proves nothing: five wins in five are chance once in sixteen.
-ENOUGH_TARGETS = 6
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -35,29 +31,6 @@ class Estimate:
     value: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Mean ranks across targets.
-
-    mean: of each compared model, the best first. targets: where all of them have a number; excluded: where not.
-    absent: models without a number anywhere, which are not compared. level: the first model and all whose mean rank
-    cannot be told from its. stays: the share of resampled sets of targets in which the first stays first; NaN where
-    there are few targets.
-    """
-
-    mean: dict[str, Estimate]
-    targets: tuple[str, ...]
-    excluded: tuple[str, ...]
-    absent: tuple[str, ...]
-    level: tuple[str, ...]
-    stays: float
-
-    @property
-    def first(self) -> str | None:
-        """The model with the best mean rank; None where nothing could be ranked."""
-        return next(iter(self.mean), None)
 
 
 def seed(*names: str) -> int:
@@ -136,30 +109,3 @@ def leaders(cells: dict[str, pd.DataFrame], better: str, name: tuple[str, ...]) 
         return worse is None or not (worse.low > 0 if sign > 0 else worse.high < 0)
 
     return (best, *(model for model in cells if model != best and keeps_up(model)))
-
-
-def ranking(scores: pd.DataFrame, better: str, name: tuple[str, ...]) -> Ranking:
-    """Mean ranks of models (columns) across targets (rows), bootstrapped over targets. NaN: no number, not imputed."""
-    absent = tuple(str(model) for model in scores.columns[scores.isna().all()])
-    compared = scores.drop(columns=list(absent))
-    complete = compared.dropna() if len(compared.columns) else compared.iloc[:0]
-    excluded = tuple(str(target) for target in scores.index.difference(complete.index, sort=False))
-    if complete.empty:
-        return Ranking({}, (), excluded, absent, (), math.nan)
-    ranks = rankdata(complete.to_numpy() * (1 if better == "lower" else -1), axis=1)
-    means = ranks.mean(axis=0)
-    order = np.argsort(means, kind="stable")
-    enough = len(ranks) >= ENOUGH_TARGETS
-    pick = np.random.default_rng(seed(*name)).integers(0, len(ranks), (DRAWS, len(ranks)))
-    draws = ranks[pick].mean(axis=1)
-    low, high = np.quantile(draws, TAILS, axis=0) if enough else np.full((2, len(means)), math.nan)
-    models = [str(model) for model in complete.columns]
-    behind = np.quantile(draws - draws[:, [order[0]]], TAILS[0], axis=0)
-    return Ranking(
-        mean={models[i]: Estimate(float(means[i]), float(low[i]), float(high[i])) for i in order},
-        targets=tuple(str(target) for target in complete.index),
-        excluded=excluded,
-        absent=absent,
-        level=tuple(models[i] for i in order if not enough or behind[i] <= 0),
-        stays=float(np.mean(draws[:, order[0]] <= draws.min(axis=1))) if enough else math.nan,
-    )

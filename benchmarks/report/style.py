@@ -64,6 +64,7 @@ def look() -> Iterator[None]:
         "grid.color": "#eceef1",
         "grid.linewidth": 0.8,
         "axes.unicode_minus": True,
+        "hatch.linewidth": 0.8,
         # Names come from plug-ins and data files: a dollar sign in one is a dollar sign.
         "text.parse_math": False,
         "svg.hashsalt": "pushforward",

@@ -11,12 +11,8 @@ import pandas as pd
 
 from benchmarks.report import text
 from benchmarks.report.analysis import Analysis, Score, analyse, table
-from benchmarks.report.content import COSTS, FRAME, PARTS, Content, MetricInfo
-
-#: What the summary shows: mean ranks, on how many targets a model is best, and medians over the ranked targets.
-RANKED = ("kl", "w2_squared", "sliced_w2_squared")
-COUNTED = ("kl", "w2_squared")
-TYPICAL = ("kl", "inference_gap")
+from benchmarks.report.content import COSTS, DEBIASED, FRAME, PARTS, Content, MetricInfo
+from benchmarks.report.missing import left_out, without_number
 
 MARKS = " Bold: the best, and every model that is not distinguishably worse on the same replicates."
 
@@ -37,25 +33,35 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a heading of plain text. Its first column names the rows."""
+    """A table with a heading of plain text. Its first column names the rows.
+
+    foot: a line under the table; without: no line. prose: the columns of words, which are set to the left.
+    """
 
     name: str
     title: str
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    foot: str = ""
+    prose: tuple[str, ...] = ()
 
 
 def metric_table(content: Content, metric: str) -> Table:
-    """Target × model: the median over replicates with its interval, or a word."""
+    """Target × model: the median over replicates with its interval, or a word, which its foot explains.
+
+    Targets where the metric is n/a, and no model has a number, have no row; the foot names them.
+    """
     analysis = analyse(content)
     info = content.info(metric)
+    silent = left_out(analysis, metric)
     rows = [
         (
             Cell(target.name),
             *(_cell(analysis, metric, target.name, model) for model in content.columns),
         )
         for target in content.targets
+        if target.name not in silent
     ]
     lost = any(0 < analysis.score(metric, t.name, m).used < analysis.score(metric, t.name, m).total
                for t in content.targets for m in content.columns)  # fmt: skip
@@ -65,7 +71,53 @@ def metric_table(content: Content, metric: str) -> Table:
         caption += f" {info.note}"
     if lost:
         caption += " “k of n”: only k replicates have a number; such a cell is not compared."
-    return Table(metric, info.title, caption, ("target", *content.columns), tuple(rows))
+    foot = without_number(analysis, metric)
+    return Table(metric, info.title, caption, ("target", *content.columns), tuple(rows), foot)
+
+
+def beside_table(content: Content, metric: str) -> Table | None:
+    """What a debiased distance was before: target × (the noise floor, and every model's plain value).
+
+    One floor for all models of a target: it lies between two samples of the target. None where the run has neither.
+    """
+    analysis = analyse(content)
+    plain, floor = (name if content.scored(name) else "" for name in (f"{metric}_plain", f"{metric}_floor"))
+    if not plain and not floor:
+        return None
+    known = [name for name in (floor, plain) if name]
+    rows = []
+    for target in content.targets:
+        if all(target.name in left_out(analysis, name) for name in known):
+            continue
+        cells = [Cell(target.name)]
+        if floor:
+            scores = [analysis.score(floor, target.name, model) for model in content.columns]
+            found = next((score for score in scores if score.complete), scores[0])
+            cells.append(_shown(found, "frame"))
+        if plain:
+            cells += [_cell(analysis, plain, target.name, model) for model in content.columns]
+        rows.append(tuple(cells))
+    title = " and ".join(content.info(name).title for name in (plain, floor) if name)
+    if plain and floor:
+        title = f"{content.info(plain).title} and its noise floor"
+    caption = f"In {content.info(known[0]).unit}. Median over replicates with its 95 % interval."
+    if plain:
+        caption += " Plain: between a sample of the model and one of the target, their noise included."
+    if floor:
+        caption += " Noise floor: between two samples of the target, what a perfect model would score on average."
+    if content.scored(metric) and plain:
+        caption += f" {content.info(metric).title} is the plain value with its sampling noise taken off."
+    columns = ("target", *(["noise floor"] if floor else []), *(content.columns if plain else []))
+    return Table(f"{metric}_plain", title, caption, columns, tuple(rows), without_number(analysis, known[-1]))
+
+
+def metric_tables(content: Content) -> list[Table]:
+    """The table of every headline metric, each with what stands beside it."""
+    tables = []
+    for metric in content.headline:
+        beside = beside_table(content, metric) if metric in DEBIASED else None
+        tables += [metric_table(content, metric), *([beside] if beside else [])]
+    return tables
 
 
 def cost_table(content: Content) -> Table:
@@ -76,41 +128,14 @@ def cost_table(content: Content) -> Table:
         cells = [Cell(model, mark="frame" if model in FRAME else "")]
         for metric in COSTS:
             values = table(analysis, metric, [model])[model].dropna().to_numpy()
-            cells.append(_range(values))
+            cells.append(spread(values))
         rows.append(tuple(cells))
     columns = tuple(f"{info.title} ({info.unit})" if info.unit else info.title for info in COSTS.values())
     caption = (
         "Median over targets [least, most]. Lower is better. Times compare only within one machine. Memory is that of "
-        "the whole worker process, with its libraries and what earlier cells left in it: more than a model's own."
+        "the whole worker process, with its libraries: more than a model's own."
     )
     return Table("cost", "Cost", caption, ("model", *columns), tuple(rows))
-
-
-def summary_table(content: Content) -> Table:
-    """Model × what matters across targets: ranks, wins, typical values, cost."""
-    analysis = analyse(content)
-    ranked = [metric for metric in RANKED if metric in content.headline]
-    counted = [metric for metric in COUNTED if metric in content.headline]
-    typical = [metric for metric in TYPICAL if metric in content.headline]
-    columns = [
-        "model",
-        *(f"rank by {text.inline(content.info(metric).title)}" for metric in ranked),
-        *(f"best by {text.inline(content.info(metric).title)}" for metric in counted),
-        *(f"median {text.inline(_with_unit(content.info(metric)))}" for metric in typical),
-        "fit, CPU s",
-    ]
-    rows = []
-    for model in content.columns:
-        frame = model in FRAME
-        cells = [Cell(model, mark="frame" if frame else "")]
-        cells += [Cell("frame", mark="frame") if frame else _rank(analysis, metric, model) for metric in ranked]
-        cells += [Cell("frame", mark="frame") if frame else _wins(analysis, metric, model) for metric in counted]
-        cells += [_typical(analysis, metric, model) for metric in typical]
-        cells.append(_middle(table(analysis, "fit_cpu_seconds", [model])[model].dropna().to_numpy()))
-        rows.append(tuple(cells))
-    return Table(
-        "summary", "Across all targets", _summary_caption(analysis, ranked, typical), tuple(columns), tuple(rows)
-    )
 
 
 def target_table(content: Content) -> Table:
@@ -122,6 +147,7 @@ def target_table(content: Content) -> Table:
         "What every model was fitted to.",
         ("target", "dimension", "what makes it hard"),
         tuple(rows),
+        prose=("what makes it hard",),
     )
 
 
@@ -141,15 +167,8 @@ def failure_table(content: Content) -> Table:
         )
         rows.append(tuple(Cell(word) for word in words))
     columns = ("target", "model", "status", "metrics", "replicates", "reason")
-    return Table(
-        "failures", "Without a number", "A score that failed is not replaced by anything.", columns, tuple(rows)
-    )
-
-
-def all_tables(content: Content) -> list[Table]:
-    """Every table of a report: the summary, one per headline metric, the costs."""
-    metrics = [*content.headline, "fit_cpu_seconds"]
-    return [summary_table(content), *(metric_table(content, metric) for metric in metrics), cost_table(content)]
+    caption = "A score that failed is not replaced by anything."
+    return Table("failures", "Without a number", caption, columns, tuple(rows), prose=columns)
 
 
 def numbers(content: Content, metric: str) -> pd.DataFrame:
@@ -182,13 +201,14 @@ def cells(this: Table) -> pd.DataFrame:
 
 
 def _cell(analysis: Analysis, metric: str, target: str, model: str) -> Cell:
-    score = analysis.score(metric, target, model)
+    best = model in analysis.leaders.get((metric, target), ())
+    return _shown(analysis.score(metric, target, model), "best" if best else "frame" if model in FRAME else "")
+
+
+def _shown(score: Score, mark: Literal["", "best", "frame"]) -> Cell:
     if score.estimate is None:
         return Cell(score.word, mark="word")
     value, note = text.interval(score.estimate)
-    mark: Literal["", "best", "frame"] = "frame" if model in FRAME else ""
-    if model in analysis.leaders.get((metric, target), ()):
-        mark = "best"
     return Cell(value, note + _lost(score), mark, score.estimate.value)
 
 
@@ -196,63 +216,19 @@ def _lost(score: Score) -> str:
     return "" if score.used == score.total else f" {score.used} of {score.total}"
 
 
-def _range(values: np.ndarray) -> Cell:
+def spread(values: np.ndarray) -> Cell:
+    """The median of these numbers, with the least and the most."""
     if not len(values):
         return Cell("n/a", mark="word")
     middle = float(np.median(values))
     return Cell(text.number(middle), f"[{text.number(values.min())}, {text.number(values.max())}]", sort=middle)
 
 
-def _middle(values: np.ndarray) -> Cell:
-    if not len(values):
-        return Cell("n/a", mark="word")
-    return Cell(text.number(float(np.median(values))), sort=float(np.median(values)))
-
-
-def _rank(analysis: Analysis, metric: str, model: str) -> Cell:
-    ranks = analysis.rankings[metric]
-    if model not in ranks.mean:
-        return Cell("n/a", mark="word")
-    this = ranks.mean[model]
-    known = math.isfinite(this.low)
-    note = f"[{this.low:.1f}, {this.high:.1f}]" if known else ""
-    return Cell(f"{this.value:.2f}", note, "best" if known and model in ranks.level else "", this.value)
-
-
-def _wins(analysis: Analysis, metric: str, model: str) -> Cell:
-    tried = [target.name for target in analysis.content.targets if analysis.leaders[metric, target.name]]
-    won = sum(model in analysis.leaders[metric, target] for target in tried)
-    return Cell(f"{won} of {len(tried)}", sort=won)
-
-
-def _typical(analysis: Analysis, metric: str, model: str) -> Cell:
-    """The median over the targets that are ranked: the same ones for every model."""
-    targets = list(analysis.rankings[metric].targets)
-    values = table(analysis, metric, [model]).loc[targets, model]
-    return Cell("n/a", mark="word") if values.isna().any() or not targets else _middle(values.to_numpy())
-
-
-def _summary_caption(analysis: Analysis, ranked: list[str], typical: list[str]) -> str:
-    parts = [
-        "Rank: the mean over the targets where every compared model has a complete number, with its 95 % interval over"
-        " resampled targets where there are enough; bold where it is the best or cannot be told from it."
-        " Best: the number of targets where the model is the best or not distinguishably worse."
-        " Medians are over the ranked targets. Nothing is filled in."
-    ]
-    for metric in dict.fromkeys([*ranked, *typical]):
-        ranks, title = analysis.rankings[metric], text.inline(analysis.content.info(metric).title)
-        left_out = [*ranks.excluded, *(f"the model {name}" for name in ranks.absent)]
-        if left_out:
-            parts.append(f"Left out by {title}: {', '.join(left_out)}.")
-    return " ".join(parts)
-
-
 def _scale(info: MetricInfo) -> str:
-    return f"In {info.unit}; {info.better} is better." if info.unit else f"{info.better.capitalize()} is better."
-
-
-def _with_unit(info: MetricInfo) -> str:
-    return f"{info.title} ({info.unit})" if info.unit else info.title
+    scale = f"In {info.unit}" if info.unit else ""
+    if info.better == "neither":
+        return f"{scale}." if scale else ""
+    return f"{scale}; {info.better} is better." if scale else f"{info.better.capitalize()} is better."
 
 
 def _frame(content: Content) -> str:

@@ -21,7 +21,7 @@ CAPTION = (
     "and the model’s density over the target’s (black). Two: the density as shade where it is known, else a "
     "smoothed histogram of samples, and samples as dots. More: samples on the first two coordinates, or on the "
     "target’s first two principal axes above ten dimensions. Images: samples. In the corner the median KL in nats "
-    "or, where the density is unknown, the median debiased W2²."
+    "or, where the density is unknown, the median debiased W2²; their intervals are in the tables."
 )
 
 #: Above this many dimensions two coordinates rarely show anything.

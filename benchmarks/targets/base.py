@@ -56,6 +56,14 @@ class ExactTarget(Target):
     def entropy(self) -> float:
         """The differential entropy −E log p*(x) in nats, exact or by quadrature."""
 
+    def nodes(self, coarse: bool = False) -> tuple[Tensor, Tensor] | None:
+        """Nodes x (G, d) and weights (G,), summing to 1, with E_p* f(x) ≈ Σ_g w_g f(x_g); None where there is no rule.
+
+        The coarse rule has its nodes about twice as far apart along each axis: how far its answer is from the fine
+        one's says how far to trust the fine one. Both are for reading only: every caller gets the same tensors.
+        """
+        return None
+
     def split(self, train: int, test: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Fresh draws: a target that can be sampled has as much test data as is asked for."""
         return self.sample(train, generator), self.sample(test, generator)

@@ -13,10 +13,10 @@ import torch
 from torch import Generator, Tensor
 
 from benchmarks.targets.planar import directions
-from benchmarks.targets.quadrature import CachedEntropy, GridEntropy, chunked, gauss_legendre, sobol_normal
+from benchmarks.targets.quadrature import CachedEntropy, SmoothDensity, chunked, gauss_legendre, sobol_normal
 
 
-class NoisyCurve(GridEntropy):
+class NoisyCurve(SmoothDensity):
     """A curve in the plane with isotropic Gaussian noise, given by a quadrature rule along the curve."""
 
     dimension = 2
@@ -68,7 +68,7 @@ class Spiral(NoisyCurve):
     name = "spiral"
     summary = "a long thin curve wound around itself: near neighbours in the plane are far apart along it"
     deviation = 0.1
-    box, step = ((-4.2, -4.2), (4.2, 4.2)), 0.03
+    box, step = ((-4.2, -4.2), (4.2, 4.2)), 0.04
 
     def __init__(self) -> None:
         # Panels of equal probability, which are of nearly equal length.

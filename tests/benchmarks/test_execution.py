@@ -145,6 +145,7 @@ def test_ctrl_c_keeps_what_is_done_and_exits_with_130(tiny, tmp_path):
     while not list(out.glob("cells/*/*.safetensors")):
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.02)
+    time.sleep(0.5)  # the next cell has begun, and takes longer
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 130, output

@@ -24,5 +24,5 @@ def test_the_picture_is_the_density_that_is_scored(name, latent_dim):
     index = torch.randint(count, (20, target.dimension), generator=generator)
     x = torch.stack([axis[index[:, i]] for i, axis in enumerate(axes)], dim=1)
     with torch.no_grad():
-        expected = likelihood.of_latent(model, x, 400, generator).log_prob.exp()
+        expected = likelihood.of_latent(model, x, 400, 1, generator).log_prob.exp()
     torch.testing.assert_close(density[tuple(index.T)].double(), expected, rtol=1e-3, atol=1e-6)

@@ -9,7 +9,7 @@ import torch
 from torch.distributions import kl_divergence
 
 from benchmarks import lookup
-from models.base import Budget, DensityModel, LatentModel, Model, draw
+from models.base import Budget, DensityModel, LatentModel, Model, TransportModel, draw
 from models.training import fit_replicates
 
 MODELS = sorted(lookup.available("model"))
@@ -152,3 +152,17 @@ def test_the_vae_loss_is_the_negative_elbo_that_the_distributions_say():
     expected = -(float(elbo.mean()) - float(vae.whitening.log_abs_det()))
     error = math.sqrt(float(losses.var()) / len(losses) + float(elbo.var()) / (400 * len(x)))
     assert abs(float(losses.mean()) - expected) < 4 * error
+
+
+def test_a_map_carries_the_normal_law_to_the_density():
+    """log p(T(z)) = log N(z; 0, I) − log |det ∂T/∂z|, with the Jacobian by central differences."""
+    maps = [model for model in (fitted(name, 3) for name in MODELS) if isinstance(model, TransportModel)]
+    assert len(maps) >= 3
+    for model in maps:
+        assert isinstance(model, DensityModel)
+        z = torch.randn(50, 3, generator=generator(4), dtype=torch.float64)
+        step = 1e-5 * torch.eye(3, dtype=torch.float64)
+        columns = [(model.transport(z + h) - model.transport(z - h)) / 2e-5 for h in step]
+        log_det = torch.linalg.slogdet(torch.stack(columns, dim=-1)).logabsdet
+        expected = -0.5 * z.square().sum(1) - 1.5 * math.log(2 * math.pi) - log_det
+        torch.testing.assert_close(model.log_prob(model.transport(z)), expected, rtol=0, atol=1e-4)

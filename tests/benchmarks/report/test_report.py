@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -27,15 +28,17 @@ from benchmarks.report import (
     summary_table,
     to_terminal,
     write_report,
+    write_tables,
 )
 from benchmarks.report.analysis import NOT_RUN, analyse
 from benchmarks.report.content import HEADLINE, WORDS
 from benchmarks.report.figures import FIGURES
 from benchmarks.report.render import to_latex, to_markdown
 from benchmarks.report.style import encode
-from benchmarks.report.tables import Table, all_tables, numbers
+from benchmarks.report.summary import all_tables
+from benchmarks.report.tables import Table, beside_table, metric_tables, numbers
 from benchmarks.report.wall import wall
-from tests.benchmarks.report.synthetic import TARGETS, content
+from tests.benchmarks.report.synthetic import LATER, TARGETS, content, older
 
 HOSTILE = ["<script>alert(1)</script>", "a|b", "_under_", "100%", "[red]x[/red]", "$m^2$ & {y} \\z"]
 
@@ -107,8 +110,11 @@ def test_a_csv_holds_the_numbers(written: Path, run: Content) -> None:
 
 def test_a_cell_is_a_number_with_its_interval_or_a_word(run: Content) -> None:
     for metric in run.headline:
-        for row, target in zip(metric_table(run, metric).rows, run.targets, strict=True):
-            assert row[0].text == target.name
+        shown = metric_table(run, metric).rows
+        status = numbers(run, metric).groupby("target")["status"].agg(set)
+        silent = set(status[[("n/a" in words) and ("ok" not in words) for words in status]].index)
+        assert [row[0].text for row in shown] == [t.name for t in run.targets if t.name not in silent]
+        for row in shown:
             for cell in row[1:]:
                 assert (cell.text in WORDS) != bool(re.fullmatch(r"-?[\d,.]+(e[+-]\d+)?", cell.text)), cell
                 assert (cell.mark == "word") == (cell.note == "")
@@ -157,17 +163,22 @@ def test_every_number_of_the_summary_comes_from_the_content(run: Content) -> Non
         seconds = cost.groupby("target")["value"].median().median()
         assert float(shown[model]["fit, CPU s"].text.replace(",", "")) == pytest.approx(seconds, rel=0.01)
         if model in run.contenders:
+            # Expected ranks lie between the plain ones and the middle, and in this run nobody is far from certain.
             rank = contenders.rank(axis=1).mean()[model]
-            assert float(shown[model]["rank by KL"].text) == pytest.approx(rank, abs=0.005)
+            expected = float(shown[model]["rank by KL"].text)
+            assert abs(expected - 2.5) <= abs(rank - 2.5) + 0.005
+            assert expected == pytest.approx(rank, abs=0.35)
 
 
 def test_the_short_answer_follows_the_numbers(run: Content, clean: Content) -> None:
     answer = short_answer(clean)
     assert 3 <= len(answer) <= 5
-    assert answer[0].startswith("By KL, normalizing_flow has the best mean rank (1.00 [1.00, 1.00] of 4 models over")
+    assert re.match(
+        r"By KL, normalizing_flow has the best mean rank \(1\.0\d \[1\.00, 1\.\d\d\] of 4 models", answer[0]
+    )
     assert "every other model’s is distinguishably worse" in answer[0]
     assert not any("lack" in sentence for sentence in answer)
-    assert any("3 of 48 cells lack some number" in sentence for sentence in short_answer(run))
+    assert any("4 of 48 cells lack some number" in sentence for sentence in short_answer(run))
 
 
 def test_the_answer_claims_no_winner_between_equals(clean: Content) -> None:
@@ -175,8 +186,89 @@ def test_the_answer_claims_no_winner_between_equals(clean: Content) -> None:
     twin = scores[scores["model"] == "normalizing_flow"].assign(model="ot_map")
     noise = np.random.default_rng(0).normal(0, 1e-4, len(twin))
     scores = pd.concat([scores[scores["model"] != "ot_map"], twin.assign(value=twin["value"] + noise)])
-    answer = short_answer(Content(scores, clean.costs, clean.targets, clean.models, clean.pictures))
-    assert "cannot be told from it" in answer[0]
+    equals = Content(scores, clean.costs, clean.targets, clean.models, clean.pictures)
+    assert "cannot be told from it" in short_answer(equals)[0]
+    ranks = analyse(equals).rankings["kl"]
+    assert {"normalizing_flow", "ot_map"} == set(ranks.level)
+    assert ranks.mean["normalizing_flow"].value == pytest.approx(1.5, abs=0.35)
+    assert ranks.stays < 0.95
+
+
+def test_the_answer_says_which_part_of_the_inference_is_larger(clean: Content) -> None:
+    """In the synthetic run approximation is 70 % of the VAE's inference gap and 35 % of the autoencoder's."""
+    (sentence,) = [part for part in short_answer(clean) if "inference gap" in part]
+    vae, autoencoder = sentence.split(" Of ")
+    for words, share, larger in ((vae, 70, True), (autoencoder, 35, False)):
+        found = re.search(
+            r"the approximation gap \(a Gaussian posterior\) is (\d+) % on the median target \(\d+ to \d+ %\), "
+            r"distinguishably larger than the amortisation gap .* on (\d) of 7 targets and smaller on (\d)",
+            words,
+        )
+        assert found is not None
+        part, above, below = map(int, found.groups())
+        assert part == pytest.approx(share, abs=4)
+        assert (above, below)[larger] == 0
+        assert (below, above)[larger] >= 5
+    assert not any("approximation" in part for part in short_answer(older(clean)))
+
+
+def test_every_number_of_the_summary_has_an_interval(clean: Content) -> None:
+    for row in summary_table(clean).rows:
+        for cell in row[1:]:
+            assert cell.note.startswith("[") or cell.text in ("frame", "n/a") or " of " in cell.text, cell
+
+
+def test_plain_and_floor_stand_beside_what_is_debiased(run: Content) -> None:
+    names = [table.name for table in metric_tables(run)]
+    for metric in ("w2_squared", "sliced_w2_squared", "w1"):
+        assert names.index(f"{metric}_plain") == names.index(metric) + 1
+    table = beside_table(run, "w2_squared")
+    assert table is not None
+    assert table.columns[:2] == ("target", "noise floor")
+    assert table.columns[2:] == tuple(run.columns)
+    rows = run.scores[(run.scores["metric"] == "w2_squared_plain") & (run.scores["status"] == "ok")]
+    medians = rows.groupby(["target", "model"])["value"].median()
+    shown = {row[0].text: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    for name, cells in shown.items():
+        assert cells["noise floor"].sort == 0.3
+        for model in run.columns:
+            if (name, model) in medians:
+                assert cells[model].sort == medians[name, model]
+                assert cells[model].note.startswith("[")
+    assert "student_t2" not in shown  # n/a for every model
+    assert "every model on student_t2 (n/a: the target has no second moment)" in table.foot
+    assert all(cell.mark != "best" for row in table.rows for cell in row)
+
+
+def test_a_run_from_before_the_later_metrics_is_reported(run: Content, tmp_path: Path) -> None:
+    old = older(run)
+    write_tables(old, tmp_path / "tables")
+    assert not set(old.headline) & set(LATER)
+    assert "inference_gap" in old.headline
+    assert old.info("w1").title == "W1"
+    assert run.info("w1").title == "Cross-fitted W1"
+    assert "optimal map" not in results_readme(old)
+    assert not (tmp_path / "tables/map_l2_uvp.md").exists()
+
+
+def test_a_table_that_is_empty_is_not_shown(run: Content) -> None:
+    scores = run.scores.copy()
+    absent = scores["metric"].isin(["map_l2_uvp", "w1"]) & (scores["status"] == "ok")
+    scores.loc[absent, ["value", "error"]] = math.nan
+    scores.loc[absent, "status"] = "n/a"
+    without = replace(run, scores=scores)
+    assert "map_l2_uvp" in run.headline
+    assert "map_l2_uvp" not in without.headline
+    maps = metric_table(run, "map_l2_uvp")
+    assert [row[0].text for row in maps.rows] == ["gaussian_mixture_16d"]
+    assert "Brenier map is not known" in maps.foot
+
+
+def test_the_inference_gap_is_dropped_where_its_parts_say_it_all(run: Content, clean: Content) -> None:
+    assert "inference_gap" in run.headline  # not split on checkerboard
+    assert "inference_gap" in clean.headline  # not split on digits
+    scores = clean.scores[clean.scores["target"] != "digits"]
+    assert "inference_gap" not in replace(clean, scores=scores).headline
 
 
 class _Images(HTMLParser):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.report.statistics import difference, leaders, median, positive_median, ranking, seed
+from benchmarks.report.statistics import difference, leaders, median, positive_median, seed
 
 REPEATS = 500
 
@@ -116,45 +116,6 @@ def test_ties_are_those_not_distinguishably_worse() -> None:
 def test_what_has_no_interval_is_level() -> None:
     cells = {"a": cell([1.0], math.nan), "b": cell([2.0], math.nan)}
     assert leaders(cells, "lower", ("x",)) == ("a", "b")
-
-
-def scores(rows: list[list[float]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, index=[f"t{i}" for i in range(len(rows))], columns=["a", "b", "c"])
-
-
-def test_ranks_of_a_clear_order() -> None:
-    ranks = ranking(scores([[1.0, 2.0, 3.0]] * 8), "lower", ("x",))
-    assert {model: this.value for model, this in ranks.mean.items()} == {"a": 1.0, "b": 2.0, "c": 3.0}
-    assert ranks.level == ("a",)
-    assert ranks.stays == 1.0
-    assert ranking(scores([[1.0, 2.0, 3.0]] * 8), "higher", ("x",)).first == "c"
-
-
-def test_ranks_impute_nothing() -> None:
-    nan = math.nan
-    ranks = ranking(scores([[1.0, 2.0, nan], [nan, 1.0, nan], [2.0, 1.0, nan]]), "lower", ("x",))
-    assert ranks.targets == ("t0", "t2")
-    assert ranks.excluded == ("t1",)
-    assert ranks.absent == ("c",)
-    assert set(ranks.mean) == {"a", "b"}
-
-
-def test_few_targets_say_nothing_about_others() -> None:
-    ranks = ranking(scores([[1.0, 2.0, 3.0]] * 3), "lower", ("x",))
-    assert math.isnan(ranks.stays)
-    assert ranks.level == ("a", "b", "c")
-
-
-def test_a_coin_toss_is_not_a_winner() -> None:
-    ranks = ranking(scores([[1.0, 2.0, 3.0], [2.0, 1.0, 3.0]] * 4), "lower", ("x",))
-    assert set(ranks.level) == {"a", "b"}
-    assert ranks.stays < 0.9
-
-
-def test_nothing_to_rank() -> None:
-    ranks = ranking(scores([[math.nan] * 3] * 2), "lower", ("x",))
-    assert ranks.first is None
-    assert ranks.excluded == ("t0", "t1")
 
 
 def test_seeds_are_the_same_everywhere() -> None:
