@@ -26,7 +26,7 @@ class Sizes:
     likelihood: int = 10_000
     latent: int = 2_000
     importance_samples: int = 1_000
-    gaps: int = 200
+    gaps: int = 300
 
 
 @dataclass(frozen=True)
