@@ -106,13 +106,18 @@ def elbo(model: LatentModel, x: Tensor, generator: Generator, draws: int = ELBO_
 
 
 def with_integral(found: dict[str, Score], kl: Score) -> dict[str, Score]:
-    """The scores with the divergence integrated instead of estimated; elbo_gap = fit_gap + inference_gap still."""
-    found = found | {"kl": kl, "fit_gap": kl}
+    """The scores with the divergence integrated instead of estimated.
+
+    elbo_gap = fit_gap + inference_gap still, and is untrusted if one of them is.
+    """
     inference = found["inference_gap"]
-    if kl.status != "ok" or inference.status != "ok" or kl.value is None or inference.value is None:
-        return found
-    error = math.hypot(kl.error or 0.0, inference.error or 0.0)
-    return found | {"elbo_gap": Score.of(kl.value + inference.value, error)}
+    if kl.value is None or kl.error is None:
+        total = kl
+    elif inference.value is None or inference.error is None:
+        total = inference
+    else:
+        total = Score.of(kl.value + inference.value, math.hypot(kl.error, inference.error))
+    return found | {"kl": kl, "fit_gap": kl, "elbo_gap": doubted(total, kl.reason or inference.reason)}
 
 
 def scores(points: PerPoint, log_target: Tensor | None) -> dict[str, Score]:

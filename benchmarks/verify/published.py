@@ -69,7 +69,15 @@ def principal_components(_: Generator) -> list[Check]:
         checks += [
             # scikit-learn divides by n − 1, at which the likelihood of the training set is a little lower.
             Check(GROUP, f"{name}log p", theirs, score, 0.0, "sklearn.decomposition.PCA.score", tolerance=1e-4),
-            Check(GROUP, f"{name}measured before", figure, score, 0.0, "an independent measurement from before this code", tolerance=6e-4),
+            Check(
+                GROUP,
+                f"{name}measured before",
+                figure,
+                score,
+                0.0,
+                "an independent measurement from before this code",
+                tolerance=6e-4,
+            ),
             Check(GROUP, f"{name}ELBO", entropies, score, 0.0, DAMM, tolerance=1e-8),
         ]
     return checks

@@ -11,9 +11,10 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import MultivariateNormal
 
-from metrics import METRICS, HeldOut, Rule, Scores, Sizes, reference, score
+from metrics import METRICS, HeldOut, Rule, Scores, Sizes, likelihood, reference, score
 from metrics.likelihood import NAMES, SANDWICH
 from metrics.linear_vae import LinearVAE
+from metrics.score import Score
 from models.base import Budget, DensityModel, History, Model, TransportModel
 
 SIZES = Sizes(
@@ -312,3 +313,15 @@ def test_spikes_between_the_nodes_are_noticed() -> None:
     found = evaluate(Comb(1), replace(held_out(1), rules=(rule(1, 101), rule(1, 51)))).values
     assert found["kl"].status == "untrusted"
     assert "held-out points say" in found["kl"].reason
+
+
+def test_a_sum_is_untrusted_if_a_part_is() -> None:
+    kl, fine = Score.of(0.2, 0.01), Score.of(0.3, 0.02)
+    whole = likelihood.with_integral({"inference_gap": fine, "elbo": fine}, kl)
+    assert (whole["elbo_gap"].value, whole["elbo_gap"].status) == (0.5, "ok")
+    assert whole["elbo"] == fine
+    doubtful = replace(fine, status="untrusted", reason="a tail")
+    doubted = likelihood.with_integral({"inference_gap": doubtful}, kl)["elbo_gap"]
+    assert (doubted.value, doubted.status, doubted.reason) == (0.5, "untrusted", "a tail")
+    nothing = Score.absent("untrusted", "not finite")
+    assert likelihood.with_integral({"inference_gap": fine}, nothing)["elbo_gap"] == nothing
