@@ -111,17 +111,22 @@ def publish(
 
 @app.command()
 def verify(
-    workers: Annotated[int, typer.Option(help="Processes on this machine; 0 runs in this one.")] = 2,
+    workers: Annotated[int, typer.Option(min=0, help="Processes on this machine; 0 runs in this one.")] = 2,
     out_folder: Annotated[
         Path | None,
-        typer.Option("--out", help="Also write ledger.md and ledger.csv here, as results/published/tables."),
+        typer.Option(
+            "--out", file_okay=False, help="Also write ledger.md and ledger.csv here, as results/published/tables."
+        ),
     ] = None,
 ) -> None:
     """Hold every estimator against its known answers: closed forms, published figures, other software, coverage."""
     from benchmarks import verify as ledger  # fits models and loads solvers: the other commands do without
 
     started = time.perf_counter()
-    frame = ledger.frame_of(ledger.verify(workers))
+    if out_folder is not None:
+        out_folder.mkdir(parents=True, exist_ok=True)  # before the minutes that it takes, not after
+    with err.status("the ledger takes about three minutes on two cores"):
+        frame = ledger.frame_of(ledger.verify(workers))
     out.print(reports.to_terminal(ledger.table_of(frame)))
     if out_folder is not None:
         ledger.write(frame, out_folder)

@@ -193,6 +193,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--points", type=int, default=100, help="points per case (default: 100)")
     parser.add_argument("--out", type=Path, help="a folder for likelihood_efficiency.csv and .md")
     options = parser.parse_args(arguments)
+    if options.points < 2:
+        parser.error(f"--points {options.points}: an error needs at least two points")
     with single_threaded(), torch.no_grad():
         table = compare(default_cases(options.points))
     text = table.to_markdown(index=False, floatfmt=".3g")
