@@ -122,10 +122,10 @@ def analyse(content: Content) -> Analysis:
     return Analysis(content, replicates, scores, best, rankings, _failures(content))
 
 
-def typical(analysis: Analysis, metric: str, model: str) -> Estimate | None:
-    """The median over the targets that are ranked, the same ones for every model; None where it lacks one of them."""
+def typical(analysis: Analysis, metric: str, model: str, targets: tuple[str, ...]) -> Estimate | None:
+    """The median over these targets; None where the model lacks one of them."""
     cells = _cells(analysis.replicates, metric, [target.name for target in analysis.content.targets])
-    return middle(cells, model, analysis.rankings[metric].targets, ("typical", metric, model))
+    return middle(cells, model, targets, ("typical", metric, model))
 
 
 def table(analysis: Analysis, metric: str, models: list[str]) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def _medians(analysis: Analysis, metric: str) -> str:
     if ranks is None or not ranks.targets:
         return ""
     models = [*ranks.mean, *(model for model in (GAUSSIAN, ORACLE) if model in analysis.content.models)]
-    medians = {model: this for model in models if (this := typical(analysis, metric, model)) is not None}
+    medians = {model: this for model in models if (this := typical(analysis, metric, model, ranks.targets)) is not None}
     ordered = sorted(medians.items(), key=lambda item: item[1].value, reverse=info.better == "higher")
     listed = ", ".join(f"{model} {text.estimate(this) if this.low < this.high else text.number(this.value)}"
                        for model, this in ordered)  # fmt: skip

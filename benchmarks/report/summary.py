@@ -12,7 +12,8 @@ from benchmarks.report.tables import Cell, Table, cost_table, metric_table, spre
 #: What the summary shows: mean ranks, on how many targets a model is best, and medians over the ranked targets.
 RANKED = ("kl", "w2_squared", "sliced_w2_squared")
 COUNTED = ("kl", "w2_squared")
-TYPICAL = ("kl", "approximation_gap", "amortisation_gap", "inference_gap")
+INFERENCE = ("approximation_gap", "amortisation_gap", "inference_gap")
+TYPICAL = ("kl", *INFERENCE)
 
 RANKS = (
     "Rank: the mean over the targets where every compared model has a complete number, with its 95 % interval over "
@@ -23,8 +24,9 @@ RANKS = (
 )
 REST = (
     "Best: the number of targets where the model is the best or not distinguishably worse. Medians are over the "
-    "ranked targets, with the 95 % interval that the errors on these targets leave; of the fit’s cost over all "
-    "targets [least, most]. Nothing is filled in."
+    "ranked targets, those of the inference gap and its parts over the targets where all of them are ranked, with the "
+    "95 % interval that the errors on these targets leave; of the fit’s cost over all targets [least, most]. Nothing "
+    "is filled in."
 )
 
 
@@ -34,6 +36,7 @@ def summary_table(content: Content) -> Table:
     ranked = [metric for metric in RANKED if metric in content.headline]
     counted = [metric for metric in COUNTED if metric in content.headline]
     shown = [metric for metric in TYPICAL if metric in content.headline]
+    targets = _targets(analysis, shown)
     columns = [
         "model",
         *(f"rank by {text.inline(content.info(metric).title)}" for metric in ranked),
@@ -47,7 +50,7 @@ def summary_table(content: Content) -> Table:
         cells = [Cell(model, mark="frame" if frame else "")]
         cells += [Cell("frame", mark="frame") if frame else _rank(analysis, metric, model) for metric in ranked]
         cells += [Cell("frame", mark="frame") if frame else _wins(analysis, metric, model) for metric in counted]
-        cells += [_typical(analysis, metric, model) for metric in shown]
+        cells += [_typical(analysis, metric, model, targets[metric]) for metric in shown]
         cells.append(spread(table(analysis, "fit_cpu_seconds", [model])[model].dropna().to_numpy()))
         rows.append(tuple(cells))
     caption = _caption(analysis, ranked, shown)
@@ -76,8 +79,16 @@ def _wins(analysis: Analysis, metric: str, model: str) -> Cell:
     return Cell(f"{won} of {len(tried)}", sort=won)
 
 
-def _typical(analysis: Analysis, metric: str, model: str) -> Cell:
-    this = typical(analysis, metric, model)
+def _targets(analysis: Analysis, shown: list[str]) -> dict[str, tuple[str, ...]]:
+    """Over which targets each median is: those that are ranked. Parts of one gap share theirs, so that they compare."""
+    ranked = {metric: analysis.rankings[metric].targets for metric in shown}
+    parts = [targets for metric, targets in ranked.items() if metric in INFERENCE]
+    common = tuple(target for target in (parts[0] if parts else ()) if all(target in part for part in parts))
+    return {metric: common if metric in INFERENCE else targets for metric, targets in ranked.items()}
+
+
+def _typical(analysis: Analysis, metric: str, model: str, targets: tuple[str, ...]) -> Cell:
+    this = typical(analysis, metric, model, targets)
     return Cell("n/a", mark="word") if this is None else Cell(*text.interval(this), sort=this.value)
 
 

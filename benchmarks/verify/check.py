@@ -6,11 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from metrics.score import Score
+
 Kind = Literal["value", "at most", "at least", "coverage", "conservative"]
 
 #: How many standard errors a value may be off. Of 300 true lines, one in fifty runs has one beyond.
 ERRORS = 4.0
 LOW, NOMINAL, HIGH = 0.93, 0.95, 0.97
+Z = 1.96
 PASS, FAIL = "pass", "FAIL"
 
 
@@ -77,17 +80,23 @@ class Check:
                 return "≥ 93 %"
 
 
-def coverage(group: str, name: str, held: int, repetitions: int, source: str, conservative: str = "") -> Check:
-    """The line for `held` of so many 95 % intervals that hold the truth.
+def holds(score: Score, truth: float) -> bool:
+    """Whether the score's 95 % interval, ±1.96 errors, holds the truth; a score without a number does not."""
+    return score.value is not None and score.error is not None and abs(score.value - truth) <= Z * score.error
 
-    conservative: why the interval is wider than it says; then more than 97 % will do. The error is the binomial's.
+
+def coverage(name: str, held: list[bool], conservative: str = "") -> Check:
+    """The line for the share of 95 % intervals that hold the truth; its error is the binomial's.
+
+    conservative: why the interval is wider than it says; then more than 97 % will do.
     """
+    source = f"{len(held):,} repetitions"
     return Check(
-        group,
+        "coverage",
         name,
         NOMINAL,
-        held / repetitions,
-        math.sqrt(NOMINAL * (1 - NOMINAL) / repetitions),
+        sum(held) / len(held),
+        math.sqrt(NOMINAL * (1 - NOMINAL) / len(held)),
         f"{source}; wide because {conservative}" if conservative else source,
         "conservative" if conservative else "coverage",
     )

@@ -17,7 +17,7 @@ from benchmarks.oracle import oracle
 from benchmarks.targets.base import TransportTarget
 from benchmarks.targets.quadrature import grid
 from benchmarks.verify import closed_forms, draws
-from benchmarks.verify.check import Check
+from benchmarks.verify.check import Check, Kind
 from metrics import likelihood
 from metrics.maps import map_scores
 from models.base import Budget, DensityModel, LatentModel, Model, TransportModel, draw
@@ -124,6 +124,26 @@ def gaussian_maps(generator: Generator) -> list[Check]:
     return checks
 
 
+def brenier_map(generator: Generator) -> list[Check]:
+    """On a target whose Brenier map is known: the fitted OT map is nearly that map, the best linear one far from it."""
+    target: TransportTarget = lookup.find("target", "brenier_2d").load()()
+    x, z = target.sample(4_000, generator), _noise(4_000, 2, generator)
+    checks = []
+    bounds: tuple[tuple[OTMap | Gaussian, float, Kind], ...] = (
+        (OTMap(), 0.5, "at most"),
+        (Gaussian(), 5.0, "at least"),
+    )
+    for model, bound, kind in bounds:
+        with torch.enable_grad():
+            model.fit(x, generator, Budget(effort=0.5))
+        uvp, _ = map_scores(model.transport(z), target.transport(z), z)
+        assert uvp.value is not None
+        assert uvp.error is not None
+        name = f"{type(model).__name__} on brenier_2d: L2-UVP, %"
+        checks.append(Check(GROUP, name, bound, uvp.value, uvp.error, f"{STATED}, from 4,000 points", kind))
+    return checks
+
+
 def gaussian_target(generator: Generator) -> list[Check]:
     """Every model contains the Gaussian: fitted to one, its divergence is small."""
     checks = []
@@ -199,4 +219,11 @@ def _least(symmetric: Tensor) -> float:
     return float(torch.linalg.eigvalsh((symmetric + symmetric.mT) / 2).min())
 
 
-CHECKS: tuple[Callable[[Generator], list[Check]], ...] = (flow, ot_map, maps, gaussian_maps, gaussian_target)
+CHECKS: tuple[Callable[[Generator], list[Check]], ...] = (
+    flow,
+    ot_map,
+    maps,
+    gaussian_maps,
+    brenier_map,
+    gaussian_target,
+)

@@ -12,15 +12,13 @@ from torch import Generator
 
 from benchmarks.report.statistics import Estimate, difference, median
 from benchmarks.verify import closed_forms, draws
-from benchmarks.verify.check import Check, coverage
+from benchmarks.verify.check import Check, coverage, holds
 from benchmarks.verify.draws import Array
 from metrics.maps import map_scores
 from metrics.score import Score
 from metrics.sliced import draw_directions, sliced_scores, slices
 from metrics.wasserstein import self_transports, w1_scores, w2_scores, w2_scores_on_the_line
 
-GROUP = "coverage"
-Z = 1.96
 ALLOWANCE = "it holds the allowance for shrinkage"
 OF_THREE = "the median of three keeps near their mean where they are near each other, which the draws ignore"
 UNKNOWN = "three replicates cannot show that their spread is no larger than their errors"
@@ -42,10 +40,10 @@ def on_the_line(generator: Generator) -> list[Check]:
         truth1 = closed_forms.quantile_distance(norm(shift, scale), norm(), 1)
         for p, p2, q, q2 in _samples(generator, 2_000, 500, 1, scale, shift):
             parts = (p[:, 0], p2[:, 0], q[:, 0], q2[:, 0])
-            held2.append(_holds(w2_scores_on_the_line(*parts)[0], shift**2 + (scale - 1) ** 2))
-            held1.append(_holds(w1_scores(*parts)[0], truth1))
-        checks.append(_line(f"W2² on the line, n = 500, {law}", held2))
-        checks.append(_line(f"W1, n = 500, {law}", held1))
+            held2.append(holds(w2_scores_on_the_line(*parts)[0], shift**2 + (scale - 1) ** 2))
+            held1.append(holds(w1_scores(*parts)[0], truth1))
+        checks.append(coverage(f"W2² on the line, n = 500, {law}", held2))
+        checks.append(coverage(f"W1, n = 500, {law}", held1))
     return checks
 
 
@@ -88,9 +86,10 @@ def maps(generator: Generator) -> list[Check]:
         for z in torch.randn(2_000, 500, 4, generator=generator, dtype=torch.float64):
             mapped, meant = z @ torch.from_numpy(linear).T + torch.from_numpy(shift), z @ torch.from_numpy(exact).T
             for each, score, truth in zip(held, map_scores(mapped, meant, z), truths, strict=True):
-                each.append(_holds(score, truth))
+                each.append(holds(score, truth))
         checks += [
-            _line(f"{metric} of a linear map, n = 500, {name}", each) for metric, each in zip(MAPS, held, strict=True)
+            coverage(f"{metric} of a linear map, n = 500, {name}", each)
+            for metric, each in zip(MAPS, held, strict=True)
         ]
     return checks
 
@@ -105,7 +104,7 @@ def medians(generator: Generator) -> list[Check]:
     for name, spread in (("error alone", 0.0), ("spread as large as the error", 1.0), ("spread alone", 5.0)):
         values = 3 + np.hypot(spread, 1) * draws.normal(generator, 2_000, 3)
         held = [_within(median(row, np.ones(3), numbers), 3.0) for row in values]
-        checks.append(_line(f"median of 3 replicates, {name}", held, UNKNOWN if spread < 5 else OF_THREE))
+        checks.append(coverage(f"median of 3 replicates, {name}", held, UNKNOWN if spread < 5 else OF_THREE))
     return checks
 
 
@@ -123,7 +122,7 @@ def differences(generator: Generator) -> list[Check]:
             found = difference(first, second, numbers)
             assert found is not None
             held.append(_within(found, 0.5))
-        checks.append(_line(f"paired difference, 3 replicates, {name}", held, OF_THREE))
+        checks.append(coverage(f"paired difference, 3 replicates, {name}", held, OF_THREE))
     return checks
 
 
@@ -141,10 +140,10 @@ def _distances(
     checks = []
     for law, (scale, shift) in laws.items():
         truth = (shift**2 + (scale - 1) ** 2) * (1 if per_coordinate else d)
-        held = [_holds(estimate(parts), truth) for parts in _samples(generator, repetitions, n, d, scale, shift)]
+        held = [holds(estimate(parts), truth) for parts in _samples(generator, repetitions, n, d, scale, shift)]
         # Also where it should be zero, the allowance is not, if the noise is positive: in high dimension that is felt.
         wide = ALLOWANCE if (scale != 1 and d > 1) or d >= 16 else ""
-        checks.append(_line(f"{name}, {law}", held, wide))
+        checks.append(coverage(f"{name}, {law}", held, wide))
     return checks
 
 
@@ -165,16 +164,8 @@ def _samples(generator: Generator, repetitions: int, n: int, d: int, scale: floa
         yield shift + scale * p, shift + scale * p2, q, q2
 
 
-def _holds(score: Score, truth: float) -> bool:
-    return score.value is not None and score.error is not None and abs(score.value - truth) <= Z * score.error
-
-
 def _within(estimate: Estimate, truth: float) -> bool:
     return estimate.low <= truth <= estimate.high
-
-
-def _line(name: str, held: list[bool], conservative: str = "") -> Check:
-    return coverage(GROUP, name, sum(held), len(held), f"{len(held):,} repetitions", conservative)
 
 
 CHECKS: tuple[Callable[[Generator], list[Check]], ...] = (

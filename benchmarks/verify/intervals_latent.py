@@ -6,17 +6,14 @@ import torch
 from torch import Generator
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from benchmarks.verify.check import Check, coverage
+from benchmarks.verify.check import Check, coverage, holds
 from metrics import importance, likelihood
 from metrics.approximation import Optimised, Schedule, best_elbo
 from metrics.linear_vae import LinearVAE
 from metrics.modes import Bank
-from metrics.score import Score
 from models.base import draw
 from models.gaussian import Gaussian
 
-GROUP = "coverage"
-Z = 1.96
 SETS, POINTS = 1_000, 50
 #: A third of the usual steps: what they leave out is in the drift. The group "latent" has all of them.
 SCHEDULE = Schedule(explore=12, refine=30)
@@ -42,8 +39,8 @@ def exact_densities(generator: Generator) -> list[Check]:
         for x in draw(target, (2_000, 200), generator):
             found = likelihood.scores(likelihood.of_density(model, x), target.log_prob(x))
             for metric, truth in truths.items():
-                held[metric].append(_holds(found[metric], truth))
-        checks += [_line(f"{metric} of a density, n = 200, {name}", held[metric]) for metric in truths]
+                held[metric].append(holds(found[metric], truth))
+        checks += [coverage(f"{metric} of a density, n = 200, {name}", held[metric]) for metric in truths]
     return checks
 
 
@@ -65,7 +62,7 @@ def linear_models(generator: Generator) -> list[Check]:
         }
         held = _of_sets(model, target, truths, generator)
         for metric in truths:
-            checks.append(_line(f"{metric} of a linear VAE, {POINTS} points, {name}", held[metric]))
+            checks.append(coverage(f"{metric} of a linear VAE, {POINTS} points, {name}", held[metric]))
     return checks
 
 
@@ -85,7 +82,7 @@ def gaps(generator: Generator) -> list[Check]:
         }
         held = _of_sets(model, model.marginal(), truths, generator)
         for metric in truths:
-            checks.append(_line(f"{metric}, {POINTS} points, encoder {name}", held[metric], DRIFT))
+            checks.append(coverage(f"{metric}, {POINTS} points, encoder {name}", held[metric], DRIFT))
     return checks
 
 
@@ -112,16 +109,8 @@ def _of_sets(
         )
         found = likelihood.scores(points, log_target[rows])
         for metric, truth in truths.items():
-            held[metric].append(_holds(found[metric], truth))
+            held[metric].append(holds(found[metric], truth))
     return held
-
-
-def _holds(score: Score, truth: float) -> bool:
-    return score.value is not None and score.error is not None and abs(score.value - truth) <= Z * score.error
-
-
-def _line(name: str, held: list[bool], conservative: str = "") -> Check:
-    return coverage(GROUP, name, sum(held), len(held), f"{len(held):,} repetitions", conservative)
 
 
 CHECKS = (exact_densities, linear_models, gaps)

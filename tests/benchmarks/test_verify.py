@@ -10,8 +10,9 @@ from scipy.stats import norm
 
 from benchmarks import cli, verify
 from benchmarks.verify import closed_forms
-from benchmarks.verify.check import Check, coverage
+from benchmarks.verify.check import Check, coverage, holds
 from benchmarks.verify.ledger import GROUPS
+from metrics.score import Score
 
 SLOW = {
     "matching_in_the_square",
@@ -74,8 +75,15 @@ def test_four_errors_are_allowed_and_no_more(kind, got: float, holds: bool) -> N
     ("held", "calibrated", "wide"), [(929, "FAIL", "FAIL"), (950, "pass", "pass"), (971, "FAIL", "pass")]
 )
 def test_coverage_gets_no_benefit_of_its_error(held: int, calibrated: str, wide: str) -> None:
-    assert coverage("a", "b", held, 1_000, "c").verdict == calibrated
-    assert coverage("a", "b", held, 1_000, "c", "reason").verdict == wide
+    shares = [True] * held + [False] * (1_000 - held)
+    assert coverage("b", shares).verdict == calibrated
+    assert coverage("b", shares, "reason").verdict == wide
+
+
+def test_an_interval_holds_what_lies_within_it() -> None:
+    assert holds(Score.of(1.0, 0.1), 1.19)
+    assert not holds(Score.of(1.0, 0.1), 1.2)
+    assert not holds(Score.absent("failed", "no number"), 1.0)
 
 
 def test_tolerances_are_stated_and_rounding_has_no_z() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -18,12 +17,6 @@ from metrics.modes import Bank, log_joint
 from models.base import Budget, History, LatentModel
 
 SHORT = Schedule(explore=16, refine=30)
-
-
-@pytest.fixture(autouse=True)
-def _no_grad() -> Iterator[None]:
-    with torch.no_grad():
-        yield
 
 
 @pytest.fixture

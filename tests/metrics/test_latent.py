@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,12 +16,6 @@ from metrics.linear_vae import LinearVAE
 from metrics.modes import Bank, laplace, log_normal
 from metrics.proposals import mixture
 from models.base import Budget, History, LatentModel, draw
-
-
-@pytest.fixture(autouse=True)
-def _no_grad() -> Iterator[None]:
-    with torch.no_grad():
-        yield
 
 
 @pytest.fixture
