@@ -171,14 +171,12 @@ def _reference(plugin: Plugin, replicate: int, sizes: Sizes) -> tuple[HeldOut, R
     return held_out, metrics.reference(held_out, sizes, noise)
 
 
-def _rules(target: Target) -> tuple[Rule, Rule] | None:
-    """Quadrature under the target; not under one with heavy tails, whose integrals may rest on what no grid reaches."""
+def _rules(target: Target) -> tuple[Rule, ...]:
+    """Quadratures under the target, ever finer; none under one with heavy tails, where no grid may reach far enough."""
     if not isinstance(target, ExactTarget) or math.isfinite(target.moments):
-        return None
-    fine, coarse = target.nodes(), target.nodes(coarse=True)
-    if fine is None or coarse is None:
-        return None
-    return Rule(*fine, target.log_prob(fine[0])), Rule(*coarse, target.log_prob(coarse[0]))
+        return ()
+    found = [target.nodes(spacing) for spacing in (4.0, 2.0, 1.0)]
+    return tuple(Rule(*nodes, target.log_prob(nodes[0])) for nodes in found if nodes is not None)
 
 
 def _optimal_map(target: Target, name: str, replicate: int, size: int) -> tuple[Tensor, Tensor] | None:

@@ -137,6 +137,35 @@ def verify(
 
 
 @app.command()
+def speed(
+    out_folder: Annotated[
+        Path | None,
+        typer.Option("--out", file_okay=False, help="Also write speed.md and speed.csv here."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Half a minute: every part, but too little of each to be quoted.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where models train: cpu, cuda, cuda:1 …")] = "cpu",
+    run_folder: Annotated[
+        Path, typer.Option("--run", help="A run on this machine, whose costs stand for the suite's.")
+    ] = Path("results/published"),
+) -> None:
+    """Hold what the suite costs against the plain way of doing the same work with the same libraries."""
+    from benchmarks import speed as comparison  # loads solvers and rivals: the other commands do without
+
+    comparison.check_device(device)
+    if out_folder is not None:
+        out_folder.mkdir(parents=True, exist_ok=True)  # before the minutes that it takes, not after
+    with err.status("the comparison takes about four minutes on one core"):
+        extent = comparison.QUICK if quick else comparison.FULL
+        frame, notes = comparison.measure(extent, device, run_folder)
+    text = comparison.markdown(frame, notes)
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+    if out_folder is not None:
+        comparison.write(frame, text, out_folder)
+
+
+@app.command()
 def models() -> None:
     """List the models that are installed."""
     table = Table("model", "from", "what it is")

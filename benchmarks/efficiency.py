@@ -30,7 +30,7 @@ from benchmarks.cell import single_threaded
 from benchmarks.lookup import find
 from benchmarks.seeds import generator
 from benchmarks.targets.base import Target
-from metrics import importance, likelihood, quadrature
+from metrics import Sizes, importance, likelihood, quadrature
 from metrics.linear_vae import LinearVAE
 from metrics.modes import Bank
 from models.base import Budget, LatentModel, draw
@@ -114,12 +114,14 @@ def default_cases(points: int = 100) -> list[Case]:
     ]
 
 
-def compare(cases: list[Case], sizes: tuple[int, ...] = (100, 1_000, 5_000), samples: int = 1_000) -> pd.DataFrame:
+def compare(
+    cases: list[Case], sizes: tuple[int, ...] = (100, 1_000, 5_000), samples: int = Sizes().importance_samples
+) -> pd.DataFrame:
     """One row per case and method: errors in nats per point, cost in CPU ms per point, efficiency and its ratios.
 
     sizes: the N of the IWAE-N, one of them 1,000 if the ratios are to be there. samples: those of the suite's
-    estimate, at its default. The bank of decoded prior draws, made once per model, is counted in the suite's cost. The
-    error is the distance to the middle of the two bounds, whose mean half-width is `truth ±`.
+    estimate, by default the standard suite's. The bank of decoded prior draws, made once per model, is counted in the
+    suite's cost. The error is the distance to the middle of the two bounds, whose mean half-width is `truth ±`.
     """
     rows = []
     for case in cases:

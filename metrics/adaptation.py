@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from metrics.pareto import pareto_k
-from metrics.proposals import DEGREES, Mixture, weigh
+from metrics.proposals import Mixture, weigh
 from models.base import LatentModel
 
 ROUNDS = (0.25, 0.5, 0.5, 1.0, 1.0, 2.0)
@@ -20,7 +20,7 @@ ENOUGH = 0.35
 LIGHT = 0.5
 LEAST_CARRYING = 0.1
 MEMORY = 8
-_ROWS = 40_000
+_ROWS = 10_000
 
 
 def adapted(
@@ -74,7 +74,7 @@ def _moved(proposals: Mixture, z: Tensor, weights: Tensor, membership: Tensor) -
         mass = (weights * member)[..., None]
         mass = mass / mass.sum(1, keepdim=True).clamp_min(1e-200)
         seen = mass.sum(1, keepdim=True) / mass.square().sum(1, keepdim=True).clamp_min(1e-200)
-        central = mass * (DEGREES + k) / (DEGREES + y.square().sum(-1, keepdim=True))
+        central = mass * (proposals.degrees + k) / (proposals.degrees + y.square().sum(-1, keepdim=True))
         centre = (central.mT @ y) / central.sum(1, keepdim=True).clamp_min(1e-200) * seen / (seen + 1)
         y = y - centre
         covariance = (seen * (central * y).mT @ y + MEMORY * k * eye) / (seen + MEMORY * k)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
+from metrics.gaussians import Gaussians
 from metrics.modes import Bank, laplace, log_joint
 from models.base import LatentModel
 
@@ -23,8 +23,8 @@ class Optimised(NamedTuple):
 
     elbo: that of the q which was found, estimated without bias by draws that had no part in finding it.
     encoder: that of the encoder's q, by the same draws, so that the noise of their difference is small.
-    drift: how much of it the second half of the refinement gained, on common draws. Where the noise of the gradients
-    is all that is left, what is still missing falls as one over the number of steps, and is as much again.
+    drift: how much of it the second half of the refinement gained, on common draws, where it gained. Where the noise
+    of the gradients is all that is left, what is still missing falls as one over the number of steps: as much again.
     """
 
     elbo: Tensor
@@ -40,53 +40,11 @@ class Schedule:
     to see what these gain, with `many` draws a point. rate: the first step, as a share of a full natural one.
     """
 
-    explore: int = 24
-    refine: int = 200
+    explore: int = 12
+    refine: int = 40
     few: int = 8
     many: int = 16
     rate: float = 0.4
-
-
-@dataclass(frozen=True)
-class Family:
-    """Normal laws of z = mean + A ε: mean (..., k), and the root A: (..., k, k), or its diagonal (..., k)."""
-
-    mean: Tensor
-    root: Tensor
-
-    @classmethod
-    def of(cls, q: Distribution) -> Family | None:
-        """The laws of a diagonal or a full Gaussian q, None for any other family."""
-        match q:
-            case MultivariateNormal():
-                return cls(q.loc, q.scale_tril)
-            case Independent(base_dist=Normal() as normal):
-                return cls(normal.loc, normal.scale)
-            case _:
-                return None
-
-    @property
-    def diagonal(self) -> bool:
-        """Whether the coordinates are independent."""
-        return self.root.dim() == self.mean.dim()
-
-    def times(self, vector: Tensor) -> Tensor:
-        """A v (D, ..., k) for v (D, ..., k)."""
-        return self.root * vector if self.diagonal else torch.einsum("...ij,s...j->s...i", self.root, vector)
-
-    def transposed_times(self, vector: Tensor) -> Tensor:
-        """Aᵀ v (D, ..., k) for v (D, ..., k)."""
-        return self.root * vector if self.diagonal else torch.einsum("...ji,s...j->s...i", self.root, vector)
-
-    def log_density(self, noise: Tensor) -> Tensor:
-        """log q(z) (D, ...) at z = mean + A ε, for ε (D, ..., k)."""
-        volume = self.root.abs().log().sum(-1) if self.diagonal else torch.linalg.slogdet(self.root)[1]
-        return -(noise.square().sum(-1) + noise.shape[-1] * math.log(2 * math.pi)) / 2 - volume
-
-    def pick(self, first: Tensor) -> Family:
-        """Of laws in J alternatives (J, ..., C, ·) those numbered `first` (..., C)."""
-        rest = torch.meshgrid(*(torch.arange(size) for size in first.shape), indexing="ij")
-        return Family(self.mean[(first, *rest)], self.root[(first, *rest)])
 
 
 def best_elbo(
@@ -101,7 +59,7 @@ def best_elbo(
 
     Raises TypeError where the joint density cannot be differentiated in z.
     """
-    if Family.of(model.posterior(x[:1])) is None:
+    if Gaussians.of(model.posterior(x[:1])) is None:
         return None
     parts = [_search(model, rows, bank, generator, schedule) for rows in x.split(_POINTS)]
     return Optimised(*(torch.cat(part) for part in zip(*parts, strict=True)))
@@ -120,20 +78,22 @@ def _search(model: LatentModel, x: Tensor, bank: Bank, generator: Generator, sch
         q = _step(model, x, q, _antithetic(schedule.many, q.mean, generator), 1 / (1 / schedule.rate + step))
         if step + 1 == schedule.refine:
             half = q
+    both = Gaussians(torch.stack([half.mean, q.mean]), torch.stack([half.root, q.root]))
+    q = both.pick(_elbo(model, x, both, _antithetic(DRAWS, q.mean, generator)[:, None]).argmax(0))
     noise = _antithetic(DRAWS, x.new_empty(len(x), k), generator)
-    encoder = Family.of(model.posterior(x))
+    encoder = Gaussians.of(model.posterior(x))
     assert encoder is not None
     found = _elbo(model, x, q, noise)
     return Optimised(found, _elbo(model, x, encoder, noise), found - _elbo(model, x, half, noise))
 
 
-def _starts(model: LatentModel, x: Tensor, bank: Bank, generator: Generator) -> Family:
+def _starts(model: LatentModel, x: Tensor, bank: Bank, generator: Generator) -> Gaussians:
     """Four laws for each x (C, d), stacked: where the search begins.
 
     The encoder; its shape, moved to the likeliest of the prior draws; Laplace approximations at the modes near both.
     Each takes the best of four widths: of a curved posterior, Laplace's is often far too wide.
     """
-    encoder = Family.of(model.posterior(x))
+    encoder = Gaussians.of(model.posterior(x))
     assert encoder is not None
     means = torch.cat([encoder.mean[None], bank.starts(x, 1)])
     modes, roots = laplace(model, x, means)
@@ -141,12 +101,12 @@ def _starts(model: LatentModel, x: Tensor, bank: Bank, generator: Generator) -> 
         roots = torch.cholesky_inverse(roots).diagonal(dim1=-2, dim2=-1).rsqrt()
     mean = torch.cat([means, modes])
     root = torch.cat([encoder.root.expand(2, *encoder.root.shape), roots])
-    q = Family(torch.stack([mean for _ in _WIDTHS]), torch.stack([width * root for width in _WIDTHS]))
+    q = Gaussians(torch.stack([mean for _ in _WIDTHS]), torch.stack([width * root for width in _WIDTHS]))
     noise = _antithetic(16, encoder.mean, generator)
     return q.pick(_elbo(model, x, q, noise[:, None, None]).argmax(0))
 
 
-def _step(model: LatentModel, x: Tensor, q: Family, noise: Tensor, rate: float) -> Family:
+def _step(model: LatentModel, x: Tensor, q: Gaussians, noise: Tensor, rate: float) -> Gaussians:
     """One natural-gradient step of all q (..., C, k) for x (C, d), with draws ε (D, ..., C, k).
 
     With u = Aᵀ ∇_z log p(x, z) + ε and B = E[u εᵀ], the natural gradient moves the mean by A u and the precision
@@ -171,7 +131,7 @@ def _step(model: LatentModel, x: Tensor, q: Family, noise: Tensor, rate: float) 
         root = torch.linalg.solve_triangular(factor, q.root.mT, upper=False).mT
         move = rate * torch.cholesky_solve(towards[..., None], factor).squeeze(-1)
     move = move / (move.norm(dim=-1, keepdim=True) / math.sqrt(move.shape[-1])).clamp_min(1)
-    return Family(q.mean + q.times(move[None])[0], root)
+    return Gaussians(q.mean + q.times(move[None])[0], root)
 
 
 def _gradient(model: LatentModel, x: Tensor, z: Tensor) -> Tensor:
@@ -185,7 +145,7 @@ def _gradient(model: LatentModel, x: Tensor, z: Tensor) -> Tensor:
     return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _elbo(model: LatentModel, x: Tensor, q: Family, noise: Tensor) -> Tensor:
+def _elbo(model: LatentModel, x: Tensor, q: Gaussians, noise: Tensor) -> Tensor:
     """The ELBO (..., C) of q for x (C, d) by Monte Carlo with ε (D, ..., C, k), −inf where it is not a number."""
     z = q.mean + q.times(noise)
     return (log_joint(model, x, z) - q.log_density(noise)).mean(0).nan_to_num(nan=-math.inf, neginf=-math.inf)

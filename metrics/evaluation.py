@@ -9,15 +9,14 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from metrics import likelihood, quadrature
+from metrics import importance, likelihood
 from metrics.catalogue import METRICS
 from metrics.distances import DISTANCES, Reference, sample
 from metrics.held_out import HeldOut, Sizes
-from metrics.importance import Estimate
-from metrics.integral import integrated_kl
+from metrics.integral import Integral, Rule, completed, exact, integrated_kl
 from metrics.maps import map_scores
 from metrics.modes import Bank
-from metrics.outcome import Failure, attempt
+from metrics.outcome import Failure, attempt, known
 from metrics.score import Score
 from models.base import DensityModel, LatentModel, Model, TransportModel
 
@@ -35,7 +34,7 @@ class Scores:
 
 def score(model: Model, held_out: HeldOut, reference: Reference, sizes: Sizes, generator: Generator) -> Scores:
     """Every score of one fitted model. A metric that raises is "failed", with the reason, and costs no other."""
-    streams = [_spawn(generator) for _ in range(3)]
+    streams = [_spawn(generator) for _ in range(4)]
     result = Scores({}, {})
 
     def run(names: tuple[str, ...], metric: Callable[[], dict[str, Score]]) -> None:
@@ -51,8 +50,9 @@ def score(model: Model, held_out: HeldOut, reference: Reference, sizes: Sizes, g
         for names, distances in DISTANCES.items():
             run(names, partial(distances, samples, held_out, reference, sizes))
         run(_MAP, lambda: _map(model, held_out))
-        run(likelihood.NAMES, lambda: _likelihood(model, held_out, sizes, streams[1], result.arrays))
-        run(likelihood.SANDWICH, lambda: _sandwich(model, sizes, streams[2], result.arrays))
+        bank = attempt(lambda: Bank.of(model, streams[3])) if isinstance(model, LatentModel) else None
+        run(likelihood.NAMES, lambda: _likelihood(model, held_out, sizes, bank, streams[1], result.arrays))
+        run(likelihood.SANDWICH, lambda: _sandwich(model, sizes, bank, streams[2], result.arrays))
     return Scores({name: result.values[name] for name in METRICS}, result.arrays)
 
 
@@ -66,7 +66,12 @@ def _map(model: Model, held_out: HeldOut) -> dict[str, Score]:
 
 
 def _likelihood(
-    model: Model, held_out: HeldOut, sizes: Sizes, generator: Generator, arrays: dict[str, Tensor]
+    model: Model,
+    held_out: HeldOut,
+    sizes: Sizes,
+    bank: Bank | Failure | None,
+    generator: Generator,
+    arrays: dict[str, Tensor],
 ) -> dict[str, Score]:
     match model:
         case DensityModel():
@@ -74,7 +79,7 @@ def _likelihood(
             points = likelihood.of_density(model, x)
         case LatentModel():
             x = held_out.test[: sizes.latent]
-            points = likelihood.of_latent(model, x, sizes.importance_samples, sizes.gaps, generator)
+            points = likelihood.of_latent(model, x, sizes.importance_samples, sizes.gaps, known(bank), generator)
         case _:
             return dict.fromkeys(likelihood.NAMES, Score.absent("n/a", "the model has neither a density nor a latent"))
     arrays |= {"log_prob": points.log_prob, "elbo": points.elbo}
@@ -84,28 +89,33 @@ def _likelihood(
         arrays |= {"best_elbo": points.best.elbo}
     log_target = None if held_out.log_prob is None else held_out.log_prob[: len(x)]
     found = likelihood.scores(points, log_target)
-    if held_out.rules is None or (isinstance(model, LatentModel) and quadrature.grid(model.prior()) is None):
+    if not held_out.rules or (isinstance(model, LatentModel) and not known(bank).quadrature.applies):
         return found
-    rules, at = held_out.rules, partial(_log_prob, model, sizes, generator)
-    kl = attempt(lambda: integrated_kl(rules, at, found["kl"]))
+
+    def integrate(rule: Rule) -> Integral:
+        if isinstance(model, DensityModel):
+            return exact(rule, likelihood.of_density(model, rule.x).log_prob)
+        # Nodes are many: a quarter of the draws at each will do.
+        draws = sizes.importance_samples // 4
+        values, _ = known(bank).quadrature.log_prob(rule.x)
+        return completed(
+            rule, values, lambda x: importance.log_prob(model, x, draws, known(bank), generator), generator
+        )
+
+    kl = attempt(lambda: integrated_kl(held_out.rules, integrate, found["kl"]))
     # A model that cannot be evaluated at the nodes, far out as some are, keeps the mean over the points.
     return found if isinstance(kl, Failure) else likelihood.with_integral(found, kl)
 
 
-def _log_prob(model: DensityModel | LatentModel, sizes: Sizes, generator: Generator, x: Tensor) -> Tensor | Estimate:
-    if isinstance(model, DensityModel):
-        return likelihood.of_density(model, x).log_prob
-    # Far nodes, which the grid in z does not resolve, carry little mass: a quarter of the draws will do.
-    return likelihood.log_prob(model, x, sizes.importance_samples // 4, Bank.of(model, generator), generator)
-
-
-def _sandwich(model: Model, sizes: Sizes, generator: Generator, arrays: dict[str, Tensor]) -> dict[str, Score]:
+def _sandwich(
+    model: Model, sizes: Sizes, bank: Bank | Failure | None, generator: Generator, arrays: dict[str, Tensor]
+) -> dict[str, Score]:
     match model:
         case DensityModel():
             exact = Score.absent("n/a", "the density is exact: there is nothing to bound")
             return dict.fromkeys(likelihood.SANDWICH, exact) | {"sandwich_width": Score.of(0.0, 0.0)}
         case LatentModel():
-            bounds, values = likelihood.sandwich(model, sizes.importance_samples, generator)
+            bounds, values = likelihood.sandwich(model, sizes.importance_samples, known(bank), generator)
             arrays |= values
             return bounds
         case _:

@@ -11,7 +11,9 @@ from metrics.integral import Rule
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many points each metric uses: what a suite sets. A metric uses fewer where there are fewer.
+    """How many points each metric uses: what a suite sets; by default as the standard suite does.
+
+    A metric uses fewer where there are fewer.
 
     wasserstein: points in a batch of the exact W2; batches: how many of them; sliced: points of the sliced W2, and of
     W1 and W2 in one dimension; projections: directions of the sliced W2; likelihood: held-out points for exact
@@ -19,14 +21,14 @@ class Sizes:
     importance_samples: draws per such point; gaps: how many of those points are used to split the inference gap.
     """
 
-    wasserstein: int = 1_000
-    batches: int = 8
-    sliced: int = 50_000
+    wasserstein: int = 800
+    batches: int = 6
+    sliced: int = 20_000
     projections: int = 256
     likelihood: int = 10_000
-    latent: int = 2_000
-    importance_samples: int = 1_000
-    gaps: int = 300
+    latent: int = 250
+    importance_samples: int = 500
+    gaps: int = 100
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,13 @@ class HeldOut:
 
     test: (m, d) held-out samples, float64; its halves are the Q and Q′ of the Wasserstein distances.
     log_prob: log p*(test) (m,), None for real data. moments: E|x|^r is finite for every r below this.
-    rules: a finer and a coarser quadrature under p*, where the target has them (one and two dimensions).
+    rules: quadratures under p*, each finer than the last, where the target has them (one and two dimensions): two or
+    more, or none.
     optimal_map: points z (m, d) of N(0, I) and T*(z) (m, d), where the optimal map to the target is known.
     """
 
     test: Tensor
     log_prob: Tensor | None
     moments: float
-    rules: tuple[Rule, Rule] | None = None
+    rules: tuple[Rule, ...] = ()
     optimal_map: tuple[Tensor, Tensor] | None = None

@@ -17,7 +17,7 @@ from models.base import LatentModel, draw
 
 FEWEST_EFFECTIVE = 50
 HARD, FOR_HARD = 0.2, 4
-_POINTS, _ROWS = 256, 40_000
+_POINTS, _ROWS = 256, 10_000
 
 
 class Estimate(NamedTuple):

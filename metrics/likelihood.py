@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from metrics import importance, quadrature
+from metrics import importance
 from metrics.approximation import Optimised, best_elbo
-from metrics.averages import doubted, mean_score
+from metrics.averages import doubted, gap_score, mean_score
+from metrics.gaussians import Gaussians
 from metrics.importance import Estimate
 from metrics.modes import Bank, log_joint
 from metrics.pareto import LIMIT
@@ -20,8 +20,7 @@ from models.base import DensityModel, LatentModel, draw
 
 FAILING_SHARE = 0.05
 ELBO_DRAWS = 64
-SANDWICH_POINTS = 256
-TRIAL, TOO_FEW = 64, 0.5
+SANDWICH_POINTS = 64
 _CHUNK = 4_096
 
 NAMES = (
@@ -57,30 +56,25 @@ def of_density(model: DensityModel, x: Tensor) -> PerPoint:
     return PerPoint(log_prob, log_prob, None)
 
 
-def of_latent(model: LatentModel, x: Tensor, samples: int, gaps: int, generator: Generator) -> PerPoint:
+def of_latent(model: LatentModel, x: Tensor, samples: int, gaps: int, bank: Bank, generator: Generator) -> PerPoint:
     """log p_θ and the ELBO at x (n, d): by quadrature where it resolves the posterior, else by importance sampling.
 
     The best ELBO of the encoder's own family is found at the first `gaps` points.
     """
-    bank = Bank.of(model, generator)
     estimate = log_prob(model, x, samples, bank, generator)
-    best, bound = best_elbo(model, x[:gaps], bank, generator), elbo(model, x, generator)
-    if best is not None:  # the same draws as for the best q: their difference then has little noise
-        bound = torch.cat([best.encoder, bound[len(best.encoder) :]])
+    best = best_elbo(model, x[:gaps], bank, generator)
+    if best is None:
+        return PerPoint(estimate.log_prob, elbo(model, x, generator), estimate)
+    # At the first points by the same draws as for the best q: their difference then has little noise.
+    bound = torch.cat([best.encoder, elbo(model, x[gaps:], generator)])
     return PerPoint(estimate.log_prob, bound, estimate, best)
 
 
 def log_prob(model: LatentModel, x: Tensor, samples: int, bank: Bank, generator: Generator) -> Estimate:
-    """log p_θ at x (n, d), (n,): quadrature for one or two latents, importance sampling for the points it leaves.
-
-    Importance sampling for all of them if a trial shows that half of the posteriors are too narrow for the grid: some
-    of the others may then seem resolved by accident.
-    """
-    grid = quadrature.grid(model.prior())
-    trial = x[:: max(1, len(x) // TRIAL)]
-    if grid is None or quadrature.log_prob(model, trial, grid)[1].double().mean() < TOO_FEW:
+    """log p_θ at x (n, d), (n,): quadrature for one or two latents, importance sampling for the points it leaves."""
+    if not bank.quadrature.applies:
         return importance.log_prob(model, x, samples, bank, generator)
-    values, resolved = quadrature.log_prob(model, x, grid)
+    values, resolved = bank.quadrature.log_prob(x)
     unsampled = torch.full_like(values, torch.nan)
     estimate = Estimate(values, unsampled, unsampled, torch.zeros_like(values), ~torch.isfinite(values))
     if bool(resolved.all()):
@@ -96,7 +90,7 @@ def elbo(model: LatentModel, x: Tensor, generator: Generator, draws: int = ELBO_
     parts = []
     for rows in x.split(max(1, 65_536 // draws)):
         q = model.posterior(rows)
-        if _is_gaussian(q):
+        if Gaussians.of(q) is not None:
             z = draw(q, (draws // 2,), generator)
             z = torch.cat([z, 2 * q.mean - z])
         else:
@@ -132,7 +126,7 @@ def scores(points: PerPoint, log_target: Tensor | None) -> dict[str, Score]:
     found = {
         "log_likelihood": mean_score(log_prob, "log p_θ", bias),
         "elbo": mean_score(elbo, "the ELBO"),
-        "inference_gap": mean_score(gap, "log p_θ − ELBO", bias),
+        "inference_gap": gap_score(gap, "log p_θ − ELBO", bias),
         **_split(points, bias),
     }
     if log_target is None:
@@ -167,31 +161,26 @@ def _split(points: PerPoint, bias: float) -> dict[str, Score]:
     drift = abs(float(gained.mean())) + 2 * float(gained.std()) / math.sqrt(len(gained))
     few = slice(0, len(best))
     return {
-        "approximation_gap": mean_score(points.log_prob[few] - best, "log p_θ − best ELBO", math.hypot(bias, drift)),
-        "amortisation_gap": mean_score(best - points.elbo[few], "best ELBO − ELBO", drift),
+        "approximation_gap": gap_score(points.log_prob[few] - best, "log p_θ − best ELBO", math.hypot(bias, drift)),
+        "amortisation_gap": gap_score(best - points.elbo[few], "best ELBO − ELBO", drift),
     }
 
 
-def sandwich(model: LatentModel, samples: int, generator: Generator) -> tuple[dict[str, Score], dict[str, Tensor]]:
-    """Bounds on E log p_θ at points of the model itself and their difference, and both bounds per point (256,).
+def sandwich(
+    model: LatentModel, samples: int, bank: Bank, generator: Generator
+) -> tuple[dict[str, Score], dict[str, Tensor]]:
+    """Bounds on E log p_θ at points of the model itself and their difference, and both bounds per point (64,).
 
     For one or two latents the quadrature is held against both: untrusted if it leaves them by four standard errors.
     """
     x, z = importance.draw_joint(model, SANDWICH_POINTS, generator)
-    bank = Bank.of(model, generator)
     lower, upper = importance.sandwich(model, x, z, samples, bank, generator)
     means = [Score.of(float(v.mean()), float(v.std()) / len(v) ** 0.5) for v in (lower, upper, upper - lower)]
     bounds = dict(zip(SANDWICH, means, strict=True))
     arrays = {"sandwich_lower": lower, "sandwich_upper": upper}
-    grid = quadrature.grid(model.prior())
-    if grid is not None:
-        values, resolved = quadrature.log_prob(model, x, grid)
-        for excess in ((lower - values)[resolved], (values - upper)[resolved]):
-            if len(excess) > 1 and float(excess.mean()) > 4 * float(excess.std()) / len(excess) ** 0.5 + 1e-3:
-                reason = f"the quadrature lies outside the bounds by {float(excess.mean()):.2g} nats"
-                bounds = {name: doubted(score, reason) for name, score in bounds.items()}
+    values, resolved = bank.quadrature.log_prob(x)
+    for excess in ((lower - values)[resolved], (values - upper)[resolved]):
+        if len(excess) > 1 and float(excess.mean()) > 4 * float(excess.std()) / len(excess) ** 0.5 + 1e-3:
+            reason = f"the quadrature lies outside the bounds by {float(excess.mean()):.2g} nats"
+            bounds = {name: doubted(score, reason) for name, score in bounds.items()}
     return bounds, arrays
-
-
-def _is_gaussian(q: Distribution) -> bool:
-    return isinstance(q, MultivariateNormal) or (isinstance(q, Independent) and isinstance(q.base_dist, Normal))

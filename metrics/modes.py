@@ -10,32 +10,44 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution
 
+from metrics.gaussians import Gaussians
+from metrics.kernel import NormalKernel
+from metrics.quadrature import Quadrature
 from models.base import LatentModel, draw
 
-BANK = 20_000
+BANK = 5_000
+CANDIDATES = 128
 ITERATIONS = 12
 TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Prior draws z (B, k), decoded: mean (B, d) and variance (B, d) of p(x|z)."""
+    """What is decoded once per model, for all that is asked of it.
+
+    Prior draws z (B, k), decoded: the normals with the moments of p(x|z). scale (k,): the draws' deviations.
+    quadrature: the grids over its latents, where it has no more than two.
+    """
 
     z: Tensor
-    mean: Tensor
-    variance: Tensor
+    decoded: NormalKernel
     scale: Tensor
+    quadrature: Quadrature
 
     @classmethod
     def of(cls, model: LatentModel, generator: Generator, size: int = BANK) -> Bank:
         """Draw and decode a bank; once per model."""
-        z = draw(model.prior(), (size,), generator)
+        return cls.at(model, draw(model.prior(), (size,), generator))
+
+    @classmethod
+    def at(cls, model: LatentModel, z: Tensor) -> Bank:
+        """The bank of these latents (B, k)."""
         likelihood = model.likelihood(z)
-        return cls(z, likelihood.mean, likelihood.variance, z.std(0))
+        return cls(z, NormalKernel.of(likelihood.mean, likelihood.variance), z.std(0), Quadrature(model))
 
     def starts(self, x: Tensor, count: int) -> Tensor:
         """(count, C, k): for each x (C, d) the likeliest draws, each at least half a prior deviation from the last."""
-        best = log_normal(x, self.mean, self.variance).topk(min(256, len(self.z)), dim=-1)
+        best = self.decoded(x).topk(min(CANDIDATES, len(self.z)), dim=-1)
         candidates, height = self.z[best.indices] / self.scale, best.values
         apart = 0.5 * math.sqrt(self.z.shape[-1])
         found = []
@@ -45,16 +57,6 @@ class Bank:
             near = (candidates - chosen[:, None]).norm(dim=-1) < apart
             height = torch.where(near, height - 1e12, height)
         return torch.stack(found)
-
-
-def log_normal(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """log N(x_i; mean_j, diag variance_j) as matrix products: (C, B) for x (C, d), mean and variance (B, d)."""
-    centre = mean.mean(0)
-    x, mean, precision = x - centre, mean - centre, 1 / variance
-    constant = (mean.square() * precision + (2 * math.pi * variance).log()).sum(-1)
-    features = torch.cat([x.square(), x, torch.ones_like(x[:, :1])], dim=1)
-    weights = torch.cat([-precision / 2, mean * precision, -constant[:, None] / 2], dim=1)
-    return features @ weights.T
 
 
 def log_joint(model: LatentModel, x: Tensor, z: Tensor) -> Tensor:
@@ -69,25 +71,31 @@ def laplace(model: LatentModel, x: Tensor, starts: Tensor) -> tuple[Tensor, Tens
     H = J_mᵀ S⁻² J_m + 2 J_sᵀ J_s + Λ, with J_s the Jacobian of log s and Λ the curvature of the prior. A likelihood
     of another family is treated as the normal with its moments; steps are still accepted by its own density.
     """
-    z, k = starts, starts.shape[-1]
-    eye = torch.eye(k, dtype=z.dtype)
-    damping = torch.full(z.shape[:-1], 1e-3, dtype=z.dtype)
-    height = log_joint(model, x, z)
+    k = starts.shape[-1]
+    eye = torch.eye(k, dtype=starts.dtype)
+    z, at = starts.reshape(-1, k).clone(), x.expand(*starts.shape[:-1], -1).reshape(-1, x.shape[-1])
+    damping = torch.full_like(z[:, 0], 1e-3)
+    height = log_joint(model, at, z)
+    climbing = torch.arange(len(z))
     for _ in range(ITERATIONS):
-        gradient, curvature = _expand(model, x, z)
-        ridge = damping[..., None, None] * curvature.diagonal(dim1=-2, dim2=-1).diag_embed()
+        here = z[climbing]
+        gradient, curvature = _expand(model, at[climbing], here)
+        ridge = damping[climbing, None, None] * curvature.diagonal(dim1=-2, dim2=-1).diag_embed()
         step = torch.cholesky_solve(gradient[..., None], _cholesky(curvature + ridge, eye)).squeeze(-1)
-        there = log_joint(model, x, z + step)
-        better = there > height
-        gain = torch.where(better, there - height, 0.0)
-        z = torch.where(better[..., None], z + step, z)
-        height = torch.where(better, there, height)
-        damping = torch.where(better, damping / 10, damping * 10).clamp(1e-9, 1e9)
-        if bool(((gain < TOLERANCE) & (better | (damping > 1e3) | ((gradient * step).sum(-1) < TOLERANCE))).all()):
+        there = log_joint(model, at[climbing], here + step)
+        gain = there - height[climbing]
+        better = gain > 0
+        z[climbing] = torch.where(better[:, None], here + step, here)
+        height[climbing] = torch.where(better, there, height[climbing])
+        damping[climbing] = torch.where(better, damping[climbing] / 10, damping[climbing] * 10).clamp(1e-9, 1e9)
+        flat = (gradient * step).sum(-1) < TOLERANCE
+        arrived = torch.where(better, gain < TOLERANCE, flat | (damping[climbing] > 1e3))
+        climbing = climbing[~arrived]
+        if len(climbing) == 0:
             break
-    _, curvature = _expand(model, x, z)
+    _, curvature = _expand(model, at, z)
     covariance = torch.cholesky_inverse(_cholesky(curvature, eye))
-    return z, _cholesky(covariance, eye)
+    return z.view_as(starts), _cholesky(covariance, eye).view(*starts.shape, k)
 
 
 def _expand(model: LatentModel, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,7 +129,10 @@ def _jacobian(
 
 
 def _prior_curvature(prior: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
-    """∇ log p(z) (..., k) and the positive part of −∇² log p(z) (..., k, k), by differentiating twice."""
+    """∇ log p(z) (..., k) and the positive part of −∇² log p(z) (..., k, k)."""
+    if (normal := Gaussians.of(prior)) is not None:
+        precision = torch.cholesky_inverse(normal.matrix)
+        return (normal.mean - z) @ precision, precision.expand(*z.shape, -1)
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         (score,) = torch.autograd.grad(prior.log_prob(z).sum(), z, create_graph=True)

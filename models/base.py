@@ -23,6 +23,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution
 
+from models.pushforward import Pushforward
+
 
 class DivergedError(RuntimeError):
     """Training left the finite numbers and could not be brought back."""
@@ -57,6 +59,13 @@ class History:
     step: list[int] = field(default_factory=list)
     training: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
+
+    def extend(self, later: History) -> None:
+        """Append the curve of a later stage of training; its steps count on from where this one ends."""
+        before = self.step[-1] if self.step else 0
+        self.step += [before + step for step in later.step]
+        self.training += later.training
+        self.validation += later.validation
 
 
 class Model(nn.Module, ABC):
@@ -143,6 +152,8 @@ def draw(distribution: Distribution, shape: tuple[int, ...], generator: Generato
     from torch.distributions import Independent, MixtureSameFamily, MultivariateNormal, Normal
 
     match distribution:
+        case Pushforward():
+            return distribution.draw(shape, generator)
         case Independent():
             return draw(distribution.base_dist, shape, generator)
         case Normal():
@@ -163,7 +174,7 @@ def draw(distribution: Distribution, shape: tuple[int, ...], generator: Generato
         case _:
             raise TypeError(
                 f"cannot draw from {type(distribution).__name__} with a generator; "
-                "use Normal, MultivariateNormal, a mixture of them, or Independent of one"
+                "use Normal, MultivariateNormal, a mixture of them, Independent of one, or Pushforward"
             )
 
 

@@ -4,176 +4,25 @@ Sources: Durkan, Bekasov, Murray, Papamakarios 2019, "Neural Spline Flows" (the 
 Dinh, Sohl-Dickstein, Bengio 2017, "Density estimation using Real NVP" (couplings); Papamakarios, Nalisnick, Rezende,
 Mohamed, Lakshminarayanan 2021 (survey); Jaini, Kobyzev, Yu, Brubaker 2020 (a Lipschitz flow cannot make heavy tails).
 
-nflows gives the frame: transforms, their composition, permutations, LU layers. Its spline selects the points inside
-the interval by a mask, and so can be neither mapped over replicates nor given a bound that is part of the state. The
-one below computes every point and selects afterwards; the tests hold it against nflows' own.
+The layers are those of `models.splines`, in the frame of nflows.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
-from nflows.nn.nets import MLP, ResidualNet
-from nflows.transforms import CompositeTransform, LULinear, ReversePermutation, Transform
-from torch import Generator, Tensor, nn
-from torch.nn.functional import pad, softplus
+from nflows.transforms import CompositeTransform, ReversePermutation, Transform
+from torch import Generator, Tensor
 
 from models.base import DensityModel, TransportModel
+from models.pushforward import standard_normal_log_prob
 from models.seeding import seeded
+from models.splines import BOUND, LU, SplineCoupling, TailCompression
 from models.training import GradientTrained, Recipe
 from models.whitening import Whitening
 
-MIN_SHARE = 1e-4  # of the interval, for the width and the height of a bin
-MIN_SLOPE = 1e-3
-UNIT_SLOPE = math.log(math.expm1(1 - MIN_SLOPE))  # MIN_SLOPE + softplus(UNIT_SLOPE) = 1
-KNEE = 4.0
-BOUND = 4.0  # N(0, 1) has 6e-5 of its mass outside, where no spline reaches
 CHUNK = 4096
-
-
-def rational_quadratic_spline(x: Tensor, raw: Tensor, bound: Tensor, inverse: bool = False) -> tuple[Tensor, Tensor]:
-    """The monotone spline on [−bound, bound], the identity outside, of Durkan et al. (2019), equations 4 to 8.
-
-    x is (n, d), or values of the inverse; raw (n, d, 3K − 1) holds K widths, K heights and K − 1 inner slopes before
-    they are normalised; bound is a scalar. Returns y and log |dy/dx|, both (n, d). Zeros in raw give the identity.
-    """
-    bins = (raw.shape[-1] + 1) // 3
-    shares = raw[..., : 2 * bins].unflatten(-1, (2, bins)).softmax(-1) * (1 - MIN_SHARE * bins) + MIN_SHARE
-    slopes = pad(raw[..., 2 * bins :], (1, 1))
-    inside = x.abs() < bound
-    u = torch.where(inside, x / bound, 0.0) / 2 + 0.5  # the spline proper maps [0, 1] to itself
-    with torch.no_grad():
-        edges = shares[..., int(inverse), :-1].cumsum(-1)
-        index = (u.unsqueeze(-1) >= edges).sum(-1, keepdim=True)
-        before = torch.arange(bins, device=x.device) < index
-    # A masked sum and three gathers: half the operations, forward and back, of padded cumulative sums.
-    x0, y0 = (shares * before.unsqueeze(-2)).sum(-1).unbind(-1)
-    width, height = shares.gather(-1, index.unsqueeze(-2).expand(*x.shape, 2, 1)).squeeze(-1).unbind(-1)
-    d0, d1 = (MIN_SLOPE + softplus(slopes.gather(-1, torch.cat([index, index + 1], -1)) + UNIT_SLOPE)).unbind(-1)
-
-    slope = height / width
-    bend = d0 + d1 - 2 * slope
-    if inverse:
-        rise = u - y0
-        a = rise * bend + height * (slope - d0)
-        b = height * d0 - rise * bend
-        root = (b.square() + 4 * a * slope * rise).clamp_min(0).sqrt()
-        t = 2 * slope * rise / (b + root)
-    else:
-        t = (u - x0) / width
-    square = t.square()
-    sides = t - square
-    ratio = slope / (slope + bend * sides)
-    log_slope = (ratio.square() * (d0 + 2 * (slope - d0) * t + bend * square)).log()
-    v = x0 + t * width if inverse else y0 + width * ratio * (slope * square + d0 * sides)
-    log_slope = -log_slope if inverse else log_slope
-    return torch.where(inside, (2 * v - 1) * bound, x), torch.where(inside, log_slope, 0.0)
-
-
-class SplineCoupling(Transform):
-    """(a, b) ↦ (S(a; φ), S(b; net(a))): b by splines that a network chooses from a, a by splines of its own or not.
-
-    a is the first half of the features, rounded up, so all of them if there is one: then b is empty. With splines of
-    its own for a, this is in two dimensions an autoregressive layer; one call of the spline serves both halves.
-    """
-
-    bound: Tensor
-
-    def __init__(self, features: int, hidden: int, bins: int, bound: float, own: bool) -> None:
-        super().__init__()
-        self.split = (features + 1) // 2
-        self.start = 0 if own else self.split
-        self.width = 3 * bins - 1
-        self.own = nn.Parameter(torch.zeros(self.split - self.start, self.width))
-        self.register_buffer("bound", torch.tensor(bound))
-        self.net: MLP | ResidualNet | None = None
-        if features > self.split:
-            outputs = (features - self.split) * self.width
-            # Of the same depth and size. Plain ones draw sharper edges in the plane (checkerboard, KL 0.058 for 0.076),
-            # residual ones are better at telling clusters apart between linear layers (16-D mixture, 0.65 for 0.70).
-            if own:
-                self.net = MLP([self.split], [outputs], [hidden] * 3)
-            else:
-                self.net = ResidualNet(self.split, outputs, hidden, num_blocks=1)
-            last = self.net._output_layer if own else self.net.final_layer
-            with torch.no_grad():  # start near the identity
-                last.weight.mul_(0.1)
-                last.bias.mul_(0.1)
-
-    def _spline(self, x: Tensor, a: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
-        """The splines on x (n, features), given a: (n, features) and the log-determinant (n,)."""
-        raw = self.own.expand(len(x), -1, -1)
-        if self.net is not None:
-            raw = torch.cat([raw, self.net(a).unflatten(-1, (-1, self.width))], dim=1)
-        outputs, log_slope = rational_quadratic_spline(x[:, self.start :], raw, self.bound, inverse)
-        return torch.cat([x[:, : self.start], outputs], dim=1), log_slope.sum(-1)
-
-    def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Data (n, features) towards noise, and the log-determinant (n,)."""
-        return self._spline(inputs, inputs[:, : self.split], inverse=False)
-
-    def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Noise towards data: a first, because b's splines depend on it."""
-        a = inputs[:, : self.split]
-        if len(self.own):
-            a, _ = rational_quadratic_spline(a, self.own.expand(len(a), -1, -1), self.bound, inverse=True)
-        return self._spline(inputs, a, inverse=True)
-
-
-class LU(LULinear):
-    """nflows' linear layer x ↦ LUx + b, but zeros mean the identity, and its inverse calls no deprecated solver."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__(features)
-        nn.init.zeros_(self.unconstrained_upper_diag)
-
-    @property
-    def upper_diag(self) -> Tensor:
-        """The diagonal of U, positive: one where the parameter is zero, so that weight decay leads there."""
-        return MIN_SLOPE + softplus(self.unconstrained_upper_diag + UNIT_SLOPE)
-
-    def inverse_no_cache(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Two triangular solves, (n, d)."""
-        lower, upper = self._create_lower_upper()
-        half = torch.linalg.solve_triangular(lower, (inputs - self.bias).T, upper=False, unitriangular=True)
-        return torch.linalg.solve_triangular(upper, half, upper=True).T, -self.logabsdet().expand(len(inputs))
-
-
-class TailCompression(nn.Module):
-    """Per coordinate, linear up to a knee and logarithmic beyond, then stretched to fill the splines' interval.
-
-    Splines end in the identity, so a flow made of them has the tails of its base; and an interval wide enough for a
-    maximum of a hundred standard deviations has no bins left for the bulk. The unit is the 68 % quantile of |w|,
-    which for a Gaussian is its standard deviation: there only 6e-5 of the mass lies beyond the knee. What is narrower
-    than the interval, as bounded data are, is stretched: bins where there are no data are wasted.
-    """
-
-    unit: Tensor
-    stretch: Tensor
-
-    def __init__(self, w: Tensor) -> None:
-        """Take units and stretches from whitened training samples w (n, d)."""
-        super().__init__()
-        # Sorted, because `quantile` refuses more than 2^24 elements.
-        unit = w.abs().sort(dim=0).values[int(0.6827 * len(w))]
-        self.register_buffer("unit", torch.where(unit > 1e-6, unit, 1.0).clamp_max(1.0))
-        self.register_buffer("stretch", torch.ones_like(self.unit))
-        self.stretch = (BOUND / self(w)[0].abs().amax(dim=0).clamp_min(1.0)).clamp_min(1.0)
-
-    def forward(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """w (n, d) to u, with the log-determinant (n,)."""
-        v = w / self.unit
-        growth = (v.abs() - KNEE).clamp_min(0).log1p()
-        u = self.stretch * torch.where(growth > 0, v.sign() * (KNEE + growth), v)
-        return u, (self.stretch / self.unit).log().sum() - growth.sum(-1)
-
-    def inverse(self, u: Tensor) -> Tensor:
-        """u (n, d) to w."""
-        v = u / self.stretch
-        growth = (v.abs() - KNEE).clamp_min(0)
-        return self.unit * torch.where(growth > 0, v.sign() * (KNEE + growth.expm1()), v)
 
 
 @dataclass(frozen=True)
@@ -239,21 +88,30 @@ class NormalizingFlow(GradientTrained, DensityModel, TransportModel):
                 layers += [SplineCoupling(dimension, chosen.hidden, chosen.bins, bound, own=not chosen.linear)]
         self.transform = CompositeTransform(layers)
 
-    def _log_prob(self, x: Tensor, precision: torch.dtype) -> Tensor:
-        """Change of variables: log N(T(x); 0, I) + log |det ∂T/∂x|, (n,)."""
+    def _inner(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the layers are given, u (n, d), for x (n, d), and log |det ∂u/∂x| (n,): nothing that is learned."""
         u, log_compression = self.compression(self.whitening(x))
-        z, log_transform = self.transform(u.to(precision))
-        log_base = -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
-        return log_base + log_transform + (log_compression + self.log_volume).to(precision)
+        return u, log_compression + self.log_volume
+
+    def _log_density(self, u: Tensor) -> Tensor:
+        """Change of variables in the layers: log N(T(u); 0, I) + log |det ∂T/∂u|, (n,)."""
+        z, log_det = self.transform(u)
+        return standard_normal_log_prob(z) + log_det
+
+    def prepare(self, x: Tensor, generator: Generator) -> Tensor:
+        """u and, as a last column, its log-determinant, (n, d + 1), in single precision."""
+        u, log_det = self._inner(x)
+        return torch.cat([u, log_det[:, None]], dim=1).float()
 
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
-        """The mean negative log-likelihood of x (batch, d), in single precision after whitening."""
-        return -self._log_prob(x, torch.float32).mean()
+        """The mean negative log-likelihood of prepared rows x (batch, d + 1)."""
+        return -(self._log_density(x[:, :-1]) + x[:, -1]).mean()
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
         """The exact log p_θ(x), (n,)."""
-        return torch.cat([self._log_prob(chunk, torch.float64) for chunk in x.split(CHUNK)])
+        inner = (self._inner(chunk) for chunk in x.split(CHUNK))
+        return torch.cat([self._log_density(u) + log_det for u, log_det in inner])
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator) -> Tensor:

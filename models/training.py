@@ -1,26 +1,27 @@
 """The one training loop: replicates in lockstep, one batched step for all of them.
 
 A model that is trained by gradients inherits `GradientTrained` and gives `build` and `loss`, written for one
-replicate in plain PyTorch. The loop stacks the parameters of all replicates (`torch.func.stack_module_state`) and
-maps the loss over them (`torch.vmap`), because small networks on small batches are bound by the cost of calling
-operations, not by arithmetic. Adam acts elementwise, so stacked replicates train exactly as they would alone.
-A model that cannot be mapped (nflows' splines index by masks) trains one replicate at a time through the same code.
+replicate in plain PyTorch; `models.lockstep` makes one step of all replicates of it. Adam acts elementwise, so stacked
+replicates train exactly as they would alone. A model that cannot be mapped trains one replicate at a time through the
+same code.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from models.base import Budget, BudgetExceededError, DivergedError, History, Model
+from models.lockstep import Lockstep, Loss, Step
 
 CHECKPOINTS = 40
+SMALLER = 0.2  # of the learning rate, for the one retry of a replicate that diverged
+WORTH_RECORDING = 500  # steps: recording one costs as much as a few hundred of them
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,43 @@ class Recipe:
     clip: float = 10.0
 
 
+@dataclass(frozen=True)
+class Stage:
+    """One optimisation of a model: which loss falls, how, and what moves.
+
+    loss: a method of the model's class, `loss(self, x, generator)`. trains: the names of the submodules and parameters
+    that move, none for all of them.
+    """
+
+    loss: Loss
+    recipe: Recipe
+    trains: tuple[str, ...] = ()
+
+
 class GradientTrained(Model):
-    """A model with a loss. `fit` builds it, trains it and calls `finish`."""
+    """A model with a loss. `fit` builds it, trains it stage by stage and calls `finish`."""
 
     recipe: Recipe = Recipe()
 
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
-        """The scalar loss of a minibatch x (batch, d), averaged over points, so that batches of any size compare.
+        """The scalar loss of a minibatch x (batch, ·) of prepared rows, averaged over them, so that any size compares.
 
-        x comes in the target's units and in float64, like all data: whiten it first, then go to float32.
+        A function of the parameters, x and the generator alone: it is recorded once and then replayed. (One that
+        changes from call to call, by a counter in Python say, is noticed and called plainly, which is slower.)
         """
         raise TypeError(f"{type(self).__name__} is gradient-trained and needs a method loss(x, generator)")
+
+    def prepare(self, x: Tensor, generator: Generator) -> Tensor:
+        """The rows that `loss` is given minibatches of, from training samples x (n, d), float64, in the target's units.
+
+        Called after `build`, once for the rows that are fitted to and once for those held out. What is the same in
+        every step belongs here, whitening above all. Default: x itself.
+        """
+        return x
+
+    def stages(self) -> Sequence[Stage]:
+        """The optimisations, in their order. Default: one, of all parameters by `loss` and `recipe`."""
+        return [Stage(type(self).loss, self.recipe)]
 
     def finish(self, x: Tensor, generator: Generator) -> None:
         """What is estimated after training, on the whole training set x (n, d), float64. Default: nothing."""
@@ -70,23 +97,29 @@ def fit_replicates(
     if len(trained) < len(models) or any(type(model).fit is not GradientTrained.fit for model in trained):
         return [model.fit(x, generator, budget) for model, x, generator in zip(models, data, generators, strict=True)]
 
+    clock = _Clock(budget, len(models))
     for model, x, generator in zip(trained, data, generators, strict=True):
         model.build(x, generator)
         _check_parameters(model, budget)
-    splits = [_hold_out(x, trained[0].recipe.holdout, generator) for x, generator in zip(data, generators, strict=True)]
-    alike = len({(len(fitting), len(held_out)) for fitting, held_out in splits}) == 1
-    together = len(trained) > 1 and alike and _can_be_mapped(trained, splits[0][0])
-    groups = [list(range(len(trained)))] if together else [[index] for index in range(len(trained))]
+    fitting: list[Tensor] = []
+    held_out: list[Tensor] = []
+    for model, x, generator in zip(trained, data, generators, strict=True):
+        for rows, kept in zip(_hold_out(x, model.recipe.holdout, generator), (fitting, held_out), strict=True):
+            kept.append(model.prepare(rows, generator))
 
-    histories: list[History] = []
-    for group in groups:
-        histories += _optimise(
-            [trained[index] for index in group],
-            torch.stack([splits[index][0] for index in group]),
-            torch.stack([splits[index][1] for index in group]),
-            [generators[index] for index in group],
-            budget,
-        )
+    histories = [History() for _ in trained]
+    for stage in range(len(trained[0].stages())):
+        for group in _groups(trained, fitting, held_out, stage, generators):
+            _train(
+                [trained[index] for index in group],
+                stage,
+                torch.stack([fitting[index] for index in group]),
+                torch.stack([held_out[index] for index in group]),
+                [generators[index] for index in group],
+                [histories[index] for index in group],
+                budget,
+                clock,
+            )
     for model, x, generator in zip(trained, data, generators, strict=True):
         model.double()
         model.requires_grad_(False)
@@ -94,132 +127,162 @@ def fit_replicates(
     return histories
 
 
-def _optimise(
+def _groups(
     models: Sequence[GradientTrained],
+    fitting: Sequence[Tensor],
+    held_out: Sequence[Tensor],
+    stage: int,
+    generators: Sequence[Generator],
+) -> list[list[int]]:
+    """Which replicates train together: all of them, or each alone."""
+    apart = [[index] for index in range(len(models))]
+    if len(models) == 1 or len({(rows.shape, held.shape) for rows, held in zip(fitting, held_out, strict=True)}) > 1:
+        return apart
+    chosen = models[0].stages()[stage]
+    lockstep = Lockstep(models, chosen.loss, chosen.trains, generators[0])
+    return [list(range(len(models)))] if lockstep.can_be_mapped(torch.stack([rows[:4] for rows in fitting])) else apart
+
+
+def _train(
+    models: Sequence[GradientTrained],
+    number: int,
     fitting: Tensor,
     held_out: Tensor,
     generators: Sequence[Generator],
+    histories: Sequence[History],
     budget: Budget,
-) -> list[History]:
-    """The loop. fitting (R, n, d) and held_out (R, m, d); leaves each model at its best checkpoint."""
-    recipe = models[0].recipe
+    clock: _Clock,
+) -> None:
+    """One stage of a group, and once more with a smaller step for the replicates that diverged.
+
+    fitting (R, n, ·) and held_out (R, m, ·). Leaves each model at its best checkpoint. Raises DivergedError.
+    """
+    stage = models[0].stages()[number]
+    diverged = _optimise(models, stage, fitting, held_out, generators, histories, budget, clock)
+    if not diverged:
+        return
+    smaller = replace(stage, recipe=replace(stage.recipe, learning_rate=SMALLER * stage.recipe.learning_rate))
+    again = torch.tensor(diverged, device=fitting.device)
+
+    def those(values: Sequence) -> list:
+        return [values[index] for index in diverged]
+
+    still = _optimise(
+        those(models), smaller, fitting[again], held_out[again], those(generators), those(histories), budget, clock
+    )
+    if still:
+        raise DivergedError(
+            f"the training loss of {len(still)} of {len(models)} replicates is not finite, at a learning rate of "
+            f"{stage.recipe.learning_rate:g} and again at {smaller.recipe.learning_rate:g}"
+        )
+
+
+def _optimise(
+    models: Sequence[GradientTrained],
+    stage: Stage,
+    fitting: Tensor,
+    held_out: Tensor,
+    generators: Sequence[Generator],
+    histories: Sequence[History],
+    budget: Budget,
+    clock: _Clock,
+    recording: bool = True,
+) -> list[int]:
+    """The loop. Leaves each model at its best checkpoint, and names those that diverged, which it leaves untouched."""
+    recipe = stage.recipe
     steps = budget.steps(recipe.steps)
-    replicates, n, _ = fitting.shape
+    replicates, n = fitting.shape[:2]
     rows = torch.arange(replicates, device=fitting.device)[:, None]
-    parameters, loss = _stack(models, generators[0])
-    optimiser = torch.optim.AdamW(
-        parameters.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
-    warmup = min(recipe.warmup, max(1, steps // 10))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
-    )
+    lockstep = Lockstep(models, stage.loss, stage.trains, generators[0])
+    parameters = lockstep.parameters.clone().requires_grad_()
+    optimiser = torch.optim.AdamW([parameters], lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    rate = _schedule(recipe, steps)
 
-    histories = [History() for _ in models]
-    best = {name: value.detach().clone() for name, value in parameters.items()}
-    best_loss = torch.full((replicates,), math.inf, device=fitting.device)
-    running = torch.zeros(replicates, device=fitting.device)
+    def batch() -> Tensor:
+        shape = (recipe.batch_size,)
+        index = torch.stack([torch.randint(n, shape, generator=g, device=g.device) for g in generators])
+        return fitting[rows, index]
+
+    recorded = lockstep.recorded(batch()) if recording and steps >= WORTH_RECORDING else None
+    gradient = recorded or lockstep.gradient
+    curves = [History() for _ in models]
+    best, best_loss = parameters.detach().clone(), torch.full((replicates,), math.inf, device=fitting.device)
+    running, since = torch.zeros(replicates, device=fitting.device), 0
     every = max(1, steps // CHECKPOINTS)
-    since = 0
-    started = time.process_time()
 
-    for step in range(1, steps + 1):
-        index = torch.stack([torch.randint(n, (recipe.batch_size,), generator=g, device=g.device) for g in generators])
-        optimiser.zero_grad()
-        losses = loss(fitting[rows, index])
-        losses.sum().backward()
-        _clip(parameters, recipe.clip)
-        optimiser.step()
-        schedule.step()
-        running += losses.detach()
-        since += 1
-        if step % every and step < steps:
-            continue
+    with torch.no_grad():
+        for step in range(1, steps + 1):
+            x = batch()
+            checkpoint = step % every == 0 or step == steps
+            if checkpoint and recorded is not None and not _agrees(lockstep, recorded, parameters, x, generators[0]):
+                return _optimise(
+                    models, stage, fitting, held_out, generators, histories, budget, clock, recording=False
+                )
+            parameters.grad, losses = gradient(parameters.detach(), x)
+            parameters.grad *= (recipe.clip / parameters.grad.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1.0)
+            optimiser.param_groups[0]["lr"] = rate(step)
+            optimiser.step()
+            running += losses
+            since += 1
+            if not checkpoint:
+                continue
 
-        with torch.no_grad():
-            validation = loss(held_out) if held_out.shape[1] else running / since
-        improved = validation < best_loss
-        best_loss = torch.where(improved, validation, best_loss)
-        for name, value in parameters.items():
-            best[name][improved] = value.detach()[improved]
-        for history, train, valid in zip(histories, (running / since).tolist(), validation.tolist(), strict=True):
-            history.step.append(step)
-            history.training.append(train)
-            history.validation.append(valid)
-        if not torch.isfinite(running).all():
-            raise DivergedError(f"the training loss is not finite by step {step} of {steps}")
-        if budget.cpu_seconds is not None and time.process_time() - started > budget.cpu_seconds * replicates:
+            validation = lockstep.losses(parameters, held_out) if held_out.shape[1] else running / since
+            improved = validation < best_loss
+            best_loss = torch.where(improved, validation, best_loss)
+            best[improved] = parameters[improved]
+            for curve, train, valid in zip(curves, (running / since).tolist(), validation.tolist(), strict=True):
+                curve.step.append(step)
+                curve.training.append(train)
+                curve.validation.append(valid)
+            finite = torch.isfinite(running)
+            if not finite.any():
+                break
+            clock.check(f"step {step} of {steps}")
+            running, since = torch.where(finite, 0.0, running), 0  # what is not finite once stays a mark
+
+    finite &= torch.isfinite(best_loss)
+    lockstep.write_back(torch.where(finite[:, None], best, lockstep.parameters))
+    for history, curve, good in zip(histories, curves, finite.tolist(), strict=True):
+        if good:
+            history.extend(curve)
+    return [index for index, good in enumerate(finite.tolist()) if not good]
+
+
+def _agrees(lockstep: Lockstep, recorded: Step, parameters: Tensor, x: Tensor, generator: Generator) -> bool:
+    """Whether the recorded loss is still the loss; the generator is left as it was."""
+    state = generator.get_state()
+    _, replayed = recorded(parameters.detach(), x)
+    generator.set_state(state)
+    called = lockstep.losses(parameters.detach(), x)
+    generator.set_state(state)
+    return torch.allclose(replayed, called, rtol=1e-3, atol=1e-5, equal_nan=True)
+
+
+def _schedule(recipe: Recipe, steps: int) -> Callable[[int], float]:
+    """The learning rate of step 1, 2, …: linear warm-up, cosine to zero (Loshchilov & Hutter 2017)."""
+    warmup = min(recipe.warmup, max(1, steps // 10))
+
+    def rate(step: int) -> float:
+        return recipe.learning_rate * min(1.0, step / warmup) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+
+    return rate
+
+
+class _Clock:
+    """The CPU time of a fit, held against the suite's limit."""
+
+    def __init__(self, budget: Budget, replicates: int) -> None:
+        self._limit = None if budget.cpu_seconds is None else budget.cpu_seconds * replicates
+        self._per_replicate = budget.cpu_seconds
+        self._started = time.process_time()
+
+    def check(self, where: str) -> None:
+        """Raises BudgetExceededError when the time is up."""
+        if self._limit is not None and time.process_time() - self._started > self._limit:
             raise BudgetExceededError(
-                f"training used more than {budget.cpu_seconds:g} CPU seconds a replicate by step {step} of {steps}"
+                f"training used more than {self._per_replicate:g} CPU seconds a replicate by {where}"
             )
-        running.zero_()
-        since = 0
-
-    for position, model in enumerate(models):
-        own = dict(model.named_parameters())
-        with torch.no_grad():
-            for name, value in best.items():
-                own[name].copy_(value[position])
-    return histories
-
-
-class _Loss(nn.Module):
-    """`loss` as a forward pass, which is what `functional_call` calls."""
-
-    def __init__(self, model: GradientTrained) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, generator: Generator) -> Tensor:
-        return self.model.loss(x, generator)
-
-
-def _stack(
-    models: Sequence[GradientTrained], generator: Generator
-) -> tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]:
-    """The stacked parameters (R, ...) and the loss of a stacked batch (R, batch, d) as a function of it, (R,)."""
-    stacked, buffers = torch.func.stack_module_state([_Loss(model) for model in models])
-    skeleton = copy.deepcopy(_Loss(models[0]))
-    if len(models) == 1:
-
-        def alone(x: Tensor) -> Tensor:
-            state = {name: value[0] for name, value in (stacked | buffers).items()}
-            return torch.func.functional_call(skeleton, state, (x[0], generator))[None]
-
-        loss = alone
-    else:
-
-        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
-            return torch.func.functional_call(skeleton, (parameters, buffers), (x, generator))
-
-        mapped = torch.vmap(one, randomness="different")
-
-        def together(x: Tensor) -> Tensor:
-            return mapped(stacked, buffers, x)
-
-        loss = together
-    return {name.removeprefix("model."): value for name, value in stacked.items()}, loss
-
-
-def _can_be_mapped(models: Sequence[GradientTrained], x: Tensor) -> bool:
-    """Whether `vmap` can trace the loss: tried once on a few points, with a generator of its own."""
-    generator = torch.Generator(device=x.device).manual_seed(0)
-    few = x[:4].expand(len(models), -1, -1)
-    try:
-        _, loss = _stack([copy.deepcopy(model) for model in models], generator)
-        loss(few).sum().backward()
-    except (RuntimeError, ValueError):
-        return False
-    return True
-
-
-def _clip(parameters: dict[str, Tensor], bound: float) -> None:
-    """Scale each replicate's gradient to at most `bound`, on its own: replicates do not know of each other."""
-    gradients = [value.grad for value in parameters.values() if value.grad is not None]
-    squared = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
-    factor = (bound / squared.sqrt().clamp_min(1e-12)).clamp_max(1.0)
-    for gradient in gradients:
-        gradient.mul_(factor.view(-1, *([1] * (gradient.dim() - 1))))
 
 
 def _hold_out(x: Tensor, share: float, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -9,18 +9,20 @@ import numpy as np
 from benchmarks.report import text
 from benchmarks.report.analysis import Analysis, analyse, typical
 from benchmarks.report.content import GAUSSIAN, ORACLE, SPLIT, Content
+from benchmarks.report.families import REPLACED, machines
 from benchmarks.report.statistics import Estimate, difference, seed
 
 QUESTION = "How well can a Gaussian be morphed into anything, and which Gaussian is the bottleneck?"
 
 
 def short_answer(content: Content) -> list[str]:
-    """Three to five sentences or pairs of them, as plain text."""
+    """Three to seven sentences or pairs of them, as plain text."""
     analysis = analyse(content)
     parts = [
         _ranked(analysis, "kl") + _medians(analysis, "kl"),
         _ranked(analysis, "w2_squared"),
         _inference(analysis),
+        *(_replaced(analysis, base, variants) for base, variants in REPLACED.items()),
         _framed(analysis),
         _missing(analysis),
     ]
@@ -52,11 +54,12 @@ def _ranked(analysis: Analysis, metric: str) -> str:
 
 
 def _medians(analysis: Analysis, metric: str) -> str:
-    """The median score of each model and of the frame, over the same targets."""
+    """The median score of the first, of the four machines and of the frame, over the same targets."""
     ranks, info = analysis.rankings.get(metric), analysis.content.info(metric)
     if ranks is None or not ranks.targets:
         return ""
-    models = [*ranks.mean, *(model for model in (GAUSSIAN, ORACLE) if model in analysis.content.models)]
+    named = [model for model in ranks.mean if model == ranks.first or model in machines(analysis.content)]
+    models = [*named, *(model for model in (GAUSSIAN, ORACLE) if model in analysis.content.models)]
     medians = {model: this for model in models if (this := typical(analysis, metric, model, ranks.targets)) is not None}
     ordered = sorted(medians.items(), key=lambda item: item[1].value, reverse=info.better == "higher")
     listed = ", ".join(f"{model} {text.estimate(this) if this.low < this.high else text.number(this.value)}"
@@ -65,9 +68,9 @@ def _medians(analysis: Analysis, metric: str) -> str:
 
 
 def _inference(analysis: Analysis) -> str:
-    """How much of the ELBO gap of each latent-variable model is inference, and which part of that is the larger."""
+    """How much of the ELBO gap of the machines with a latent is inference, and which part of that is the larger."""
     sentences = []
-    for model in analysis.content.contenders:
+    for model in machines(analysis.content):
         against_fit = _Parts(analysis, model, "inference_gap", "fit_gap", "elbo_gap")
         if not against_fit.tried:
             continue
@@ -84,6 +87,20 @@ def _inference(analysis: Analysis) -> str:
             )
         sentences.append(_capital(sentence) + ".")
     return " ".join(sentences)
+
+
+def _replaced(analysis: Analysis, base: str, variants: dict[str, str]) -> str:
+    """On how many targets the KL falls, and rises, where one part of a model is replaced."""
+    content, parts = analysis.content, []
+    for variant, what in variants.items():
+        gains = [_against(analysis, "kl", target.name, variant, base) for target in content.targets]
+        known = [gain for gain in gains if gain is not None]
+        if variant in content.models and known:
+            lower, higher = sum(map(_below, known)), sum(map(_above, known))
+            parts.append(
+                f"lower on {lower} and higher on {higher} of {_count(len(known), 'target')} with {what} ({variant})"
+            )
+    return f"Against {base}, KL is distinguishably {'; '.join(parts)}." if parts else ""
 
 
 class _Parts:

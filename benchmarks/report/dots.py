@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
 
-from benchmarks.report import style
+from benchmarks.report import panels, style
 from benchmarks.report.analysis import Analysis, analyse
 from benchmarks.report.content import COSTS, FRAME, GAUSSIAN, ORACLE, Content
 
 CAPTIONS = {
     "kl": (
-        "KL(p* ‖ model) by target, in nats: the median over replicates with its 95 % interval. The grey bar "
-        "reaches from the oracle (the target itself) to the moment-matched Gaussian: what there is to gain. "
-        "Filled: the best, and those not distinguishably worse; open: worse. An interval that leaves the figure "
-        "is cut off at its edge; what has no number is named at the right."
+        "KL(p* ‖ model) by target, in nats: the median over replicates with its 95 % interval. The grey band reaches "
+        "from the oracle (the target itself, black) to the moment-matched Gaussian (grey): what there is to gain. "
+        "Filled: the best, and those not distinguishably worse; open: worse. An interval or a value that leaves its "
+        "panel is cut off at the edge, the value with an arrow. Every target has its own scale, logarithmic away from "
+        "zero."
     ),
     "w2_squared": (
-        "Debiased W2² by target, in the target’s own squared units: compare within a row. Bar, dots and words as "
+        "Debiased W2² by target, in the target’s own squared units: compare within a panel. Band, dots and words as "
         "for KL; a value around the oracle’s, which is zero but for noise, is as close as this sample size can "
         "tell."
     ),
@@ -33,59 +34,78 @@ CAPTIONS = {
     ),
 }
 
-STEP = 0.15  # inches between the dots of one target
+FAR = 3_000.0  # times the Gaussian's score: beyond, a panel ends, or one bad model would press all others together
 
 
 def by_target(content: Content, metric: str) -> Figure:
-    """One row per target, one dot per model, the frame as a grey bar."""
+    """One panel per target, one dot per model, the frame as a grey band."""
     analysis = analyse(content)
-    targets, models = content.targets, content.contenders
-    if not analysis.has_numbers(metric):
+    shown = [target.name for target in content.targets] if analysis.has_numbers(metric) else []
+    names = [
+        name for name in shown if any(analysis.score(metric, name, model).estimate for model in content.contenders)
+    ]
+    if not names:
         return style.nothing(f"{content.info(metric).title}: no cell of this run has a number")
-    tint, shape = style.colours(content), style.markers(content)
-    row = STEP * (len(models) + 1.4)
-    top, bottom = 0.42, 0.55
-    height = top + bottom + row * len(targets)
     with style.look():
-        figure = style.canvas(height)
-        left, right = 1.55, 1.45
-        axes = figure.add_axes(
-            (left / style.WIDTH, bottom / height, 1 - (left + right) / style.WIDTH, 1 - (top + bottom) / height)
-        )
-        _scale(axes, "x", _values(analysis, metric))
-        for i, target in enumerate(targets):
-            if i % 2 == 0:
-                axes.axhspan(i - 0.5, i + 0.5, color="#f7f8f9", linewidth=0, zorder=0)
-            _frame(axes, analysis, metric, target.name, i)
-            lost = []
-            for j, model in enumerate(models):
-                y = i + ((j + 0.5) / len(models) - 0.5) * len(models) / (len(models) + 1.4)
-                score = analysis.score(metric, target.name, model)
-                if score.estimate is None:
-                    lost.append((y, model, score.word))
-                    continue
-                known = score.estimate
-                if math.isfinite(known.low):
-                    axes.plot([known.low, known.high], [y, y], color=tint[model], linewidth=1.5, alpha=0.6, zorder=3)
-                best = model in analysis.leaders[metric, target.name]
-                axes.plot(
-                    known.value,
-                    y,
-                    marker=shape[model],
-                    markersize=5.4,
-                    color=tint[model],
-                    markerfacecolor=tint[model] if best else "white",
-                    markeredgewidth=1.2,
-                    zorder=4,
-                )
-            _words(axes, lost, tint, len(models), i)
-        axes.set(yticks=range(len(targets)), ylim=(len(targets) - 0.5, -0.5))
-        axes.set_yticklabels([_short(target.name) for target in targets])
-        axes.set_xlabel(_title(content, metric))
-        axes.grid(axis="x")
-        sns.despine(ax=axes, left=True)
-        style.legend(figure, content, y=1 - 0.04 / height)
+        figure, axes = panels.panels(content, names, right=0.22)
+        for target, panel in axes.items():
+            _scale(panel, "x", _values(analysis, metric, target), most=4)
+            _frame(panel, analysis, metric, target)
+            _dots(panel, analysis, metric, target)
+        panels.unit(figure, _title(content, metric))
+        _key(figure, content)
     return figure
+
+
+def _dots(axes: Axes, analysis: Analysis, metric: str, target: str) -> None:
+    """Every model's median and interval in its lane, or the word for it."""
+    tint, shape = style.colours(analysis.content), style.markers(analysis.content)
+    edge = axes.get_xlim()[1]
+    for y, model in enumerate(analysis.content.contenders):
+        axes.axhline(y, color="#f1f2f4", linewidth=0.7, zorder=0.5)
+        score, colour = analysis.score(metric, target, model), tint[model]
+        known = score.estimate
+        if known is None:
+            place = axes.get_yaxis_transform()
+            axes.text(0.07, y, score.word, transform=place, va="center", fontsize=6.8, color=style.WARNING)
+            continue
+        if math.isfinite(known.low):
+            axes.plot([known.low, known.high], [y, y], color=colour, linewidth=1.6, alpha=0.65, zorder=3)
+        outside = known.value > edge
+        best = model in analysis.leaders[metric, target]
+        axes.plot(
+            min(known.value, edge),
+            y,
+            marker=">" if outside else shape[model],
+            markersize=5.2,
+            color=colour,
+            markerfacecolor=colour if best else "white",
+            markeredgewidth=1.2,
+            clip_on=False,
+            zorder=4,
+        )
+
+
+def _key(figure: Figure, content: Content) -> None:
+    """What the marks mean that are not models."""
+    lines = [
+        Line2D([], [], color=colour, marker="|", linestyle="", markersize=9, markeredgewidth=1.8, label=model)
+        for model, colour in ((ORACLE, style.INK), (GAUSSIAN, style.MUTED))
+        if model in content.models
+    ]
+    dots = [
+        Line2D([], [], color=style.MUTED, marker="o", linestyle="", markersize=5.2, markeredgewidth=1.2,
+               markerfacecolor=face, label=label)
+        for face, label in ((style.MUTED, "best, or not distinguishably worse"), ("white", "worse"))
+    ]  # fmt: skip
+    figure.legend(
+        handles=[*lines, *dots],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 1 - 0.02 / figure.get_figheight()),
+        ncols=len(lines) + len(dots),
+        frameon=False,
+        handletextpad=0.3,
+    )
 
 
 def against_cost(content: Content, cost: str = "fit_cpu_seconds") -> Figure:
@@ -100,17 +120,23 @@ def against_cost(content: Content, cost: str = "fit_cpu_seconds") -> Figure:
         return style.nothing("Score against cost: no cell of this run has both")
     tint, shape = style.colours(content), style.markers(content)
     with style.look():
-        height = 3.9
+        top = style.legend_height(content)
+        height = 3.3 + top
         figure = style.canvas(height)
         span = (style.WIDTH - 0.15) / len(shown)
         for k, metric in enumerate(shown):
-            box = ((0.52 + k * span) / style.WIDTH, 0.5 / height, (span - 0.68) / style.WIDTH, (height - 1.2) / height)
+            box = (
+                (0.52 + k * span) / style.WIDTH,
+                0.5 / height,
+                (span - 0.68) / style.WIDTH,
+                (height - top - 0.8) / height,
+            )
             axes = figure.add_axes(box)
             pairs = _pairs(analysis, metric, cost)
             _scale(axes, "y", pairs[:, 1].astype(float))
             axes.set_xscale("log")
             for model, x, y in zip(pairs[:, 2], pairs[:, 0].astype(float), pairs[:, 1].astype(float), strict=True):
-                axes.plot(x, y, marker=shape[model], color=tint[model], alpha=0.45, markersize=4, markeredgewidth=0)
+                axes.plot(x, y, marker=shape[model], color=tint[model], alpha=0.35, markersize=3.4, markeredgewidth=0)
             for model in content.contenders:
                 middle = _middle(analysis, metric, cost, model)
                 if middle is not None:
@@ -118,7 +144,7 @@ def against_cost(content: Content, cost: str = "fit_cpu_seconds") -> Figure:
                         *middle,
                         marker=shape[model],
                         color=tint[model],
-                        markersize=10,
+                        markersize=9,
                         markeredgecolor="white",
                         markeredgewidth=1.3,
                         zorder=5,
@@ -129,53 +155,36 @@ def against_cost(content: Content, cost: str = "fit_cpu_seconds") -> Figure:
             axes.xaxis.set_minor_locator(FixedLocator([]))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.grid()
-        style.legend(figure, content, frame=False, y=1 - 0.04 / height)
+        style.legend(figure, content)
     return figure
 
 
-def _frame(axes: Axes, analysis: Analysis, metric: str, target: str, y: float) -> None:
-    """The grey bar between the oracle and the gaussian, with a mark at each that is known."""
+def _frame(axes: Axes, analysis: Analysis, metric: str, target: str) -> None:
+    """The grey band between the oracle and the gaussian, with a line at each that is known."""
     ends = []
     for model, colour in ((ORACLE, style.INK), (GAUSSIAN, style.MUTED)):
         score = analysis.scores.get((metric, target, model))
         if score is not None and score.estimate is not None:
             ends.append(score.estimate.value)
-            axes.plot([ends[-1]] * 2, [y - 0.4, y + 0.4], color=colour, linewidth=1.6, zorder=2, solid_capstyle="butt")
+            axes.axvline(ends[-1], color=colour, linewidth=1.4, zorder=2)
     if len(ends) == len(FRAME):
-        axes.fill_betweenx([y - 0.4, y + 0.4], min(ends), max(ends), color="#e4e7eb", linewidth=0, zorder=1)
+        axes.axvspan(min(ends), max(ends), color="#eaecef", linewidth=0, zorder=0)
 
 
-def _words(axes: Axes, lost: list[tuple[float, str, str]], tint: dict[str, str], models: int, row: int) -> None:
-    """What has no number, at the right of its row; one line where all models say the same."""
-    if lost and len(lost) == models and len({word for _, _, word in lost}) == 1:
-        lost = [(float(row), "", lost[0][2])]
-    for y, model, word in lost:
-        says = f"{_short(model, 17)}: {word}" if model else f"all: {word}"
-        axes.annotate(
-            says,
-            (1.0, y),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6.8,
-            color=tint.get(model, style.MUTED),
-            annotation_clip=False,
-        )
+def _scale(axes: Axes, axis: str, values: np.ndarray, most: int = 5) -> None:
+    """Logarithmic where the numbers are far from zero, linear around it: noise puts some below zero.
 
-
-def _scale(axes: Axes, axis: str, values: np.ndarray) -> None:
-    """Logarithmic where the numbers are far from zero, linear around it: noise puts some below zero."""
+    At most `most` decades beside zero, or no tick could be read.
+    """
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     largest = float(sizes.max()) if len(sizes) else 1.0
     typical = float(np.quantile(sizes, 0.15)) if len(sizes) else 0.1
-    # At most five decades beside zero, or no tick could be read.
-    threshold = 10.0 ** max(math.floor(math.log10(typical)), math.ceil(math.log10(largest)) - 5)
+    threshold = 10.0 ** max(math.floor(math.log10(typical)), math.ceil(math.log10(largest)) - most)
     getattr(axes, f"set_{axis}scale")("symlog", linthresh=threshold, linscale=0.5)
     low, high = float(np.nanmin(values, initial=0.0)), float(np.nanmax(values, initial=0.0))
     decades = range(round(math.log10(threshold)), math.ceil(math.log10(largest)) + 1)
     ticks = [0.0, *(10.0**k for k in decades)]
-    ticks += [-tick for tick in ticks if tick > 0 and -tick >= low]
+    ticks += [-tick for tick in ticks if tick > threshold and -tick >= low]
     ruler = axes.xaxis if axis == "x" else axes.yaxis
     ruler.set_major_locator(FixedLocator(sorted(ticks)))
     ruler.set_minor_locator(FixedLocator([]))
@@ -184,15 +193,19 @@ def _scale(axes: Axes, axis: str, values: np.ndarray) -> None:
     getattr(axes, f"set_{axis}lim")(*reach)
 
 
-def _values(analysis: Analysis, metric: str) -> np.ndarray:
-    """Every value and interval end that a figure must hold.
+def _values(analysis: Analysis, metric: str, target: str) -> np.ndarray:
+    """Every value and interval end that a panel must hold.
 
-    An end far beyond all values is cut off at the edge: below zero lies only noise, which would take half of the space.
+    A value far beyond the Gaussian's, and an end far beyond all values, is cut off at the edge: below zero lies only
+    noise, which would take half of the space.
     """
-    known = [s.estimate for (name, _, _), s in analysis.scores.items() if name == metric and s.estimate is not None]
-    values = np.array([this.value for this in known])
+    scores = {model: analysis.score(metric, target, model).estimate for model in analysis.content.columns}
+    known = [score for score in scores.values() if score is not None]
+    gaussian = scores.get(GAUSSIAN)
+    far = FAR * gaussian.value if gaussian is not None and gaussian.value > 0 else math.inf
+    values = np.array([this.value for this in known if this.value <= far])
     ends = np.array([end for this in known for end in (this.low, this.high) if math.isfinite(end)])
-    return np.concatenate([values, np.clip(ends, min(values.min(), 0.0), 2 * max(values.max(), 0.0))])
+    return np.concatenate([values, np.clip(ends, values.min(initial=0.0), min(far, 2 * values.max(initial=0.0)))])
 
 
 def _pairs(analysis: Analysis, metric: str, cost: str) -> np.ndarray:
@@ -223,7 +236,3 @@ def _title(content: Content, metric: str) -> str:
         if info.unit
         else f"{info.title}, {info.better} is better"
     )
-
-
-def _short(name: str, width: int = 22) -> str:
-    return name if len(name) <= width else name[: width - 1] + "…"

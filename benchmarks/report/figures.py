@@ -3,29 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from benchmarks.files import write_bytes
-from benchmarks.report import dots, gaps, wall
-from benchmarks.report.content import Content
+from benchmarks.report import dots, families, gaps, wall
+from benchmarks.report.content import GAUSSIAN, Content
 from benchmarks.report.style import encode
 
-#: Name to (title, caption, the function that draws it), in the order of the page.
-FIGURES: dict[str, tuple[str, str, Callable[[Content], Figure]]] = {
-    "wall": ("Densities and samples", wall.CAPTION, wall.wall),
-    "kl": ("KL by target", dots.CAPTIONS["kl"], lambda content: dots.by_target(content, "kl")),
-    "w2": ("Wasserstein distance by target", dots.CAPTIONS["w2_squared"], lambda c: dots.by_target(c, "w2_squared")),
-    "elbo_gap": ("The ELBO gap and its parts", gaps.CAPTION, gaps.gaps),
-    "cost": ("Score against cost", dots.CAPTIONS["cost"], dots.against_cost),
-}
+#: How many models one wall shows beside the target: more would be too small to see.
+ON_A_WALL = 8
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that can be drawn, its title and its caption."""
+
+    title: str
+    caption: str
+    make: Callable[[], Figure]
+
+
+def figures(content: Content) -> dict[str, Drawing]:
+    """The figures of a run by name, in the order of the page: first the walls, one where all models fit on it."""
+    return walls(content) | {
+        "kl": Drawing("KL by target", dots.CAPTIONS["kl"], partial(dots.by_target, content, "kl")),
+        "w2": Drawing(
+            "Wasserstein distance by target",
+            dots.CAPTIONS["w2_squared"],
+            partial(dots.by_target, content, "w2_squared"),
+        ),
+        "elbo_gap": Drawing("The ELBO gap and its parts", gaps.CAPTION, partial(gaps.gaps, content)),
+        "cost": Drawing("Score against cost", dots.CAPTIONS["cost"], partial(dots.against_cost, content)),
+    }
+
+
+def walls(content: Content) -> dict[str, Drawing]:
+    """The walls of densities and samples, whole families together: "wall", "wall_2" and so on."""
+    sheets = families.sheets(content, ON_A_WALL)
+    if GAUSSIAN in content.models:
+        # Where the last wall is full, the frame would make it a little narrower, not a wall of its own.
+        sheets[-1] = [*sheets[-1], GAUSSIAN]
+    found = {}
+    for i, models in enumerate(sheets):
+        title = "Densities and samples"
+        if len(sheets) > 1:
+            title += f": {', '.join(dict.fromkeys(families.family(model) for model in models if model != GAUSSIAN))}"
+        name = f"wall_{i + 1}" if i else "wall"
+        found[name] = Drawing(title, wall.CAPTION, partial(wall.wall, content, models))
+    return found
 
 
 def draw(content: Content) -> dict[str, dict[str, bytes]]:
     """Every figure as PNG and SVG: name to suffix to bytes."""
-    return {name: _encode(make(content)) for name, (_, _, make) in FIGURES.items()}
+    return {name: _encode(drawing.make()) for name, drawing in figures(content).items()}
 
 
 def write_figures(content: Content, folder: Path) -> list[Path]:
@@ -34,9 +68,11 @@ def write_figures(content: Content, folder: Path) -> list[Path]:
 
 
 def write_hero(content: Content, folder: Path) -> Path:
-    """The wall of the two-dimensional targets alone, which opens the README; of all, where there are none."""
+    """The wall of the two-dimensional targets and the four machines, which opens the README; of all targets, where
+    there are none in the plane."""
     plane = [target for target in content.targets if target.dimension == 2]
-    figure = wall.wall(replace(content, targets=plane or content.targets))
+    shown = [*families.machines(content), *([GAUSSIAN] if GAUSSIAN in content.models else [])]
+    figure = wall.wall(replace(content, targets=plane or content.targets), shown)
     return write_bytes(folder / "hero.png", encode(figure, "png"))
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.report import style, text
+from benchmarks.report import panels, style, text
 from benchmarks.report.analysis import Analysis, analyse
 from benchmarks.report.content import Content
 
@@ -25,7 +24,6 @@ CAPTION = (
     "drawn. Every target has its own scale; targets without a known density are left out."
 )
 
-ACROSS = 3
 BAR = 0.72  # of the distance between bars
 
 #: The parts in the order in which they are stacked: metric and hatch. Told apart without colour and on paper: full,
@@ -49,32 +47,18 @@ def gaps(content: Content) -> Figure:
     if not names:
         return style.nothing("ELBO gap: no cell of this run has a number")
     models = content.contenders
-    across = min(ACROSS, len(names))
-    down = math.ceil(len(names) / across)
-    left, top, foot = 1.4, 0.36, 0.16
-    panel = 0.62 + 0.19 * len(models)
-    height = top + foot + panel * down
-    span = (style.WIDTH - left - 0.1) / across
     with style.look():
-        figure = style.canvas(height)
-        for k, name in enumerate(names):
-            i, j = divmod(k, across)
-            y = height - top - (i + 1) * panel + 0.26
-            axes = figure.add_axes(
-                ((left + j * span) / style.WIDTH, y / height, (span - 0.78) / style.WIDTH, (panel - 0.54) / height)
-            )
-            _panel(axes, analysis, name, models)
-            axes.set_yticklabels([m if len(m) <= 20 else m[:19] + "…" for m in models] if j == 0 else [])
-        figure.text(
-            (left + 0.5 * (style.WIDTH - left)) / style.WIDTH, 0.05 / height, "nats", ha="center", color=style.MUTED
-        )
+        figure, axes = panels.panels(content, names, right=0.62)
+        for name, panel in axes.items():
+            _panel(panel, analysis, name, models)
+        panels.unit(figure, "nats")
         stacks = [part for name in names for model in models for part in _stack(analysis, name, model)]
         drawn = {"fit gap", *(kind for kind, value in stacks if value > 0)}
         handles = [_patch(kind, "#6b7280") for kind in KINDS if kind in drawn]
         figure.legend(
             handles=handles,
             loc="upper center",
-            bbox_to_anchor=(0.5, 1 - 0.04 / height),
+            bbox_to_anchor=(0.5, 1 - 0.02 / figure.get_figheight()),
             ncols=max(len(handles), 1),
             frameon=False,
             handlelength=2.4,
@@ -88,7 +72,7 @@ def _panel(axes: Axes, analysis: Analysis, target: str, models: list[str]) -> No
     known = [value for model in models if (value := _part(analysis, "elbo_gap", target, model)) is not None]
     reach, least = max([*known, 1e-9]), min([*known, 0.0])
     edge = reach * 1.25
-    axes.set(xlim=(least * 1.2 if least < 0 else 0, edge), ylim=(len(models) - 0.45, -0.55), yticks=range(len(models)))
+    axes.set_xlim(least * 1.2 if least < 0 else 0, edge)
     for y, model in enumerate(models):
         total = analysis.scores["elbo_gap", target, model].estimate
         if total is None:
@@ -118,11 +102,7 @@ def _panel(axes: Axes, analysis: Analysis, target: str, models: list[str]) -> No
             fontsize=style.SMALL,
             annotation_clip=False,
         )
-    axes.set_title(target if len(target) <= 32 else target[:31] + "…", loc="left", fontweight="bold", pad=3)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.grid(axis="x")
-    axes.tick_params(axis="x", pad=1)
-    sns.despine(ax=axes, left=True)
 
 
 def _stack(analysis: Analysis, target: str, model: str) -> list[tuple[str, float]]:

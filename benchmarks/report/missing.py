@@ -10,6 +10,7 @@ from benchmarks.report.analysis import Analysis
 
 #: More groups than this would be a page, and all failures have a table of their own.
 GROUPS = 8
+FEW = 4  # those that are left out are named instead where they are so many times fewer
 LONGEST = 90
 
 _NUMBER = re.compile(r"(?<![A-Za-z_])\d[\d,]*(?:\.\d+)?")
@@ -91,7 +92,10 @@ def _named(analysis: Analysis, cells: list[tuple[str, str]]) -> str:
     content = analysis.content
 
     def say(models: tuple[str, ...], names: list[str]) -> str:
-        who = "every model" if len(models) == len(content.columns) > 1 else ", ".join(models)
+        others = [model for model in content.columns if model not in models]
+        who = ", ".join(models)
+        if len(models) > max(1, FEW * len(others)):
+            who = "every model" + (f" but {', '.join(others)}" if others else "")
         where = "every target" if len(names) == len(content.targets) > 1 else ", ".join(names)
         return f"{who} on {where}"
 

@@ -9,7 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.report.answer import QUESTION, short_answer
 from benchmarks.report.content import Content
-from benchmarks.report.figures import FIGURES, draw
+from benchmarks.report.figures import draw, figures
+from benchmarks.report.quality import quality_table
 from benchmarks.report.style import colours
 from benchmarks.report.summary import summary_table
 from benchmarks.report.tables import cost_table, failure_table, metric_table, metric_tables, target_table
@@ -28,9 +29,13 @@ def page(content: Content, drawn: dict[str, dict[str, bytes]] | None = None) -> 
         # Markup, a str of its own kind, is the template's; plain strings come from the run.
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
-    figures = {
-        name: {"title": title, "caption": caption, "data": base64.b64encode(drawn[name]["png"]).decode()}
-        for name, (title, caption, _) in FIGURES.items()
+    shown = {
+        name: {
+            "title": drawing.title,
+            "caption": drawing.caption,
+            "data": base64.b64encode(drawn[name]["png"]).decode(),
+        }
+        for name, drawing in figures(content).items()
     }
     return environment.get_template("page.html.j2").render(
         question=QUESTION,
@@ -39,8 +44,9 @@ def page(content: Content, drawn: dict[str, dict[str, bytes]] | None = None) -> 
         metrics=[*metric_tables(content), metric_table(content, "fit_cpu_seconds")],
         cost=cost_table(content),
         targets=target_table(content),
+        quality=quality_table(content),
         failures=failure_table(content),
-        figures=figures,
+        figures=shown,
         colours=colours(content),
         provenance=content.provenance,
     )

@@ -30,6 +30,10 @@ from benchmarks.report.statistics import DRAWS, ENOUGH_REPLICATES, TAILS, Estima
 #: With fewer targets than this, one that always wins proves nothing: five wins in five are chance once in sixteen.
 ENOUGH_TARGETS = 6
 
+#: A model that has no complete number on more than this share of the targets where another has one is not compared:
+#: each of those targets would be lost to all the others.
+MOST_MISSING = 1 / 3
+
 #: The replicates of one target that can be ranked: of each model, one row per replicate with value and error.
 Cells = Mapping[str, pd.DataFrame]
 
@@ -39,9 +43,9 @@ class Ranking:
     """Mean ranks across targets.
 
     mean: of each compared model, the best first. targets: where all of them have a number; excluded: where not.
-    absent: models without a number anywhere, which are not compared. level: the first model and all whose mean rank
-    cannot be told from its. stays: the share of draws in which the first is first, a draw with k first ones counting
-    1/k; NaN where there are few targets, as are the intervals.
+    absent: models with a number on too few targets (`MOST_MISSING`), which are not compared. level: the first model and
+    all whose mean rank cannot be told from its. stays: the share of draws in which the first is first, a draw with k
+    first ones counting 1/k; NaN where there are few targets, as are the intervals.
     """
 
     mean: dict[str, Estimate]
@@ -100,7 +104,9 @@ def ranking(cells: Mapping[str, Cells], models: list[str], better: str, name: tu
     mean is not too small), and within each drawn target, afresh each time it is drawn, the scores of its models. What
     so few targets leave unknown of that variance widens the draws as in Student's interval. name: seeds the draws.
     """
-    present = [model for model in models if any(model in of for of in cells.values())]
+    tried = [of for of in cells.values() if any(model in of for model in models)]
+    has = {model: sum(model in of for of in tried) for model in models}
+    present = [model for model in models if has[model] and len(tried) - has[model] <= MOST_MISSING * len(tried)]
     absent = tuple(model for model in models if model not in present)
     generator = np.random.default_rng(seed(*name))
     drawn: dict[str, Array] = {}

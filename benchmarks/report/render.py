@@ -12,6 +12,7 @@ from tabulate import tabulate
 from benchmarks.files import write_text
 from benchmarks.report import text
 from benchmarks.report.content import COSTS, DEBIASED, METRICS, Content
+from benchmarks.report.quality import quality_numbers, quality_table
 from benchmarks.report.summary import all_tables
 from benchmarks.report.tables import Cell, Table, beside_table, cells, failure_table, numbers
 
@@ -94,7 +95,8 @@ def write_tables(content: Content, folder: Path) -> list[Path]:
     """Every table as Markdown, LaTeX and CSV in this folder; the failures too. The paths that were written."""
     written = []
     beside = [table for metric in DEBIASED if (table := beside_table(content, metric))]
-    for table in [*all_tables(content), *beside, failure_table(content)]:
+    quality = [table for table in [quality_table(content)] if table.rows]
+    for table in [*all_tables(content), *beside, *quality, failure_table(content)]:
         caption = text.markdown(table.caption)
         texts = {
             "md": f"**{text.markdown(table.title)}.** {caption}\n\n{with_foot(table)}",
@@ -109,6 +111,8 @@ def _frame(content: Content, table: Table) -> pd.DataFrame:
     """What a table's CSV holds: numbers, or the text of the cells where a table is not of one metric."""
     if table.name in content.headline or table.name in COSTS:
         return numbers(content, table.name)
+    if table.name == "quality":
+        return quality_numbers(content)
     known = [name for name in (table.name, table.name.replace("_plain", "_floor")) if content.scored(name)]
     if table.name in METRICS and known:
         return pd.concat([numbers(content, name).assign(metric=name) for name in known])

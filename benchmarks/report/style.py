@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,32 +11,66 @@ from typing import Any
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.report.content import FRAME, GAUSSIAN, ORACLE, Content
+from benchmarks.report.content import GAUSSIAN, ORACLE, Content
+from benchmarks.report.families import FAMILIES, family
 
 #: Shown 900 pixels wide: 9 inches, so that a point is 1.4 pixels and 8 points are small print.
 WIDTH = 9.0
 DPI = 200
 SMALL, BODY, TITLE = 7.5, 8.5, 11.0
+LEGEND_COLUMNS = 5
 INK, MUTED, FAINT, WARNING = "#1b1f24", "#6b7280", "#d9dce1", "#9a3412"
 
-# seaborn's colour-blind palette without its grey, which is the frame's, and without its pale yellow and pink.
-_COLOURS = [sns.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 4, 3, 9, 5)]
-_MARKERS = "oDs^vPX"
+# A hue for each family, those of seaborn's colour-blind palette where it has enough; its grey is the frame's.
+_HUES = {
+    "variational autoencoders": "#0173b2",
+    "autoencoders": "#de8f05",
+    "flows": "#029e73",
+    "transport maps": "#b85fa6",
+    "mixtures": "#96173a",
+}
+_OTHER_HUES = ("#d55e00", "#7d7200", "#56b4e9", "#5b4a8a", "#ca9161")
+# Within a family: towards white where positive, towards black where negative; the first member has the hue itself.
+_SHADES = (0.0, 0.5, -0.5, 0.27, -0.28, 0.68)
+_MARKERS = {
+    "variational autoencoders": "ov<*ph",
+    "autoencoders": "Dd",
+    "flows": "sX",
+    "transport maps": "^P8",
+    "mixtures": "H",
+}
+_OTHER_MARKERS = "hXdP<p"
 
 
 def colours(content: Content) -> dict[str, str]:
-    """The colour of each model, the same in every figure; the frame is grey."""
-    models = {model: _COLOURS[i % len(_COLOURS)] for i, model in enumerate(content.contenders)}
-    return {**models, ORACLE: INK, GAUSSIAN: MUTED}
+    """The colour of each model, the same in every figure and every run: a hue a family, the frame grey."""
+    others = [model for model in content.contenders if family(model) not in FAMILIES]
+    tint = {model: _OTHER_HUES[i % len(_OTHER_HUES)] for i, model in enumerate(others)}
+    tint |= {
+        model: _shaded(_HUES[name], _SHADES[i % len(_SHADES)])
+        for name, members in FAMILIES.items()
+        for i, model in enumerate(members)
+    }
+    return {**{model: tint[model] for model in content.contenders}, ORACLE: INK, GAUSSIAN: MUTED}
 
 
 def markers(content: Content) -> dict[str, str]:
     """The marker of each model: colour is never the only thing that tells two apart."""
-    models = {model: _MARKERS[i % len(_MARKERS)] for i, model in enumerate(content.contenders)}
-    return {**models, ORACLE: "|", GAUSSIAN: "|"}
+    others = [model for model in content.contenders if family(model) not in FAMILIES]
+    shape = {model: _OTHER_MARKERS[i % len(_OTHER_MARKERS)] for i, model in enumerate(others)}
+    shape |= {model: _MARKERS[name][i] for name, members in FAMILIES.items() for i, model in enumerate(members)}
+    return {**{model: shape[model] for model in content.contenders}, ORACLE: "|", GAUSSIAN: "|"}
+
+
+def _shaded(hue: str, shade: float) -> str:
+    """The hue mixed with this share of white, or of black where it is negative."""
+    end = 1.0 if shade > 0 else 0.0
+    red, green, blue = ((1 - abs(shade)) * part + abs(shade) * end for part in to_rgb(hue))
+    return to_hex((red, green, blue))
 
 
 @contextmanager
@@ -82,19 +117,24 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
     return figure
 
 
-def legend(figure: Figure, content: Content, *, frame: bool = True, y: float = 1.0) -> None:
-    """One legend for the whole figure, on top."""
-    tint, shape = colours(content), markers(content)
-    shown = [model for model in content.columns if frame or model not in FRAME]
-    handles = [
-        Line2D(
-            [], [], color=tint[m], marker=shape[m], linestyle="", markersize=5, markeredgewidth=1.6 if m in FRAME else 0
-        )
-        for m in shown
-    ]
+def legend(figure: Figure, content: Content) -> None:
+    """One legend of the contenders for the whole figure, on top, in as many rows as it needs."""
+    tint, shape, names = colours(content), markers(content), content.contenders
+    handles = [Line2D([], [], color=tint[m], marker=shape[m], linestyle="", markersize=5.5) for m in names]
     figure.legend(
-        handles, shown, loc="upper center", bbox_to_anchor=(0.5, y), ncols=len(shown), frameon=False, handletextpad=0.3
+        handles,
+        names,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 1 - 0.04 / figure.get_figheight()),
+        ncols=min(len(names), LEGEND_COLUMNS),
+        frameon=False,
+        handletextpad=0.3,
     )
+
+
+def legend_height(content: Content) -> float:
+    """What `legend` takes, in inches."""
+    return 0.2 + 0.18 * math.ceil(len(content.contenders) / LEGEND_COLUMNS)
 
 
 def nothing(message: str) -> Figure:

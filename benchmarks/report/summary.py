@@ -17,10 +17,11 @@ TYPICAL = ("kl", *INFERENCE)
 
 RANKS = (
     "Rank: the mean over the targets where every compared model has a complete number, with its 95 % interval over "
-    "targets and replicates drawn anew (where there are enough targets). On a target it is the expected rank, one "
-    "plus the sum over the others of how probably each is better: models that cannot be told apart at all share their "
-    "ranks, and where a difference is less than its error both ranks are drawn towards the middle. Bold: the best, and "
-    "those that cannot be told from it."
+    "targets and replicates drawn anew (where there are enough targets). A model that lacks one on more than a third "
+    "of the targets where others have one is not compared, or it would take those targets from all of them. On a "
+    "target it is the expected rank, one plus the sum over the others of how probably each is better: models that "
+    "cannot be told apart at all share their ranks, and where a difference is less than its error both ranks are drawn "
+    "towards the middle. Bold: the best, and those that cannot be told from it."
 )
 REST = (
     "Best: the number of targets where the model is the best or not distinguishably worse. Medians are over the "
@@ -74,6 +75,8 @@ def _rank(analysis: Analysis, metric: str, model: str) -> Cell:
 
 
 def _wins(analysis: Analysis, metric: str, model: str) -> Cell:
+    if all(analysis.score(metric, target.name, model).estimate is None for target in analysis.content.targets):
+        return Cell("n/a", mark="word")
     tried = [target.name for target in analysis.content.targets if analysis.leaders[metric, target.name]]
     won = sum(model in analysis.leaders[metric, target] for target in tried)
     return Cell(f"{won} of {len(tried)}", sort=won)

@@ -43,10 +43,10 @@ class _Row:
     peak: float
 
 
-def wall(content: Content) -> Figure:
-    """The wall. A panel without a picture says why."""
+def wall(content: Content, models: list[str]) -> Figure:
+    """The wall of these models beside the target. A panel without a picture says why."""
     analysis = analyse(content)
-    columns = [ORACLE, *(model for model in content.columns if model != ORACLE)]
+    columns = [ORACLE, *(model for model in models if model != ORACLE)]
     tint = style.colours(content)
     left, top = 1.12, 0.42
     size = (style.WIDTH - left - 0.06) / len(columns)
@@ -54,6 +54,7 @@ def wall(content: Content) -> Figure:
     size = min(size, 1.8)
     width = left + 0.06 + size * len(columns)
     height = top + size * len(content.targets) + 0.06
+    font = 8.0 if size > 1.1 else 6.5
     with style.look():
         figure = style.canvas(height, max(width, 4.0))
         width = figure.get_figwidth()
@@ -73,11 +74,10 @@ def wall(content: Content) -> Figure:
             figure.text(
                 (left + (j + 0.5) * size) / width,
                 1 - top * 0.62 / height,
-                _wrap(name, 16),
+                _wrap(name, round(size / (0.0083 * font)) - 3),  # bold letters are 0.0083 inches a point wide
                 ha="center",
                 va="center",
-                fontsize=8.0,
-                color=tint[model],
+                fontsize=font,
                 fontweight="bold",
                 linespacing=1.05,
             )

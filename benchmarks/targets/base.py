@@ -56,11 +56,12 @@ class ExactTarget(Target):
     def entropy(self) -> float:
         """The differential entropy −E log p*(x) in nats, exact or by quadrature."""
 
-    def nodes(self, coarse: bool = False) -> tuple[Tensor, Tensor] | None:
+    def nodes(self, spacing: float = 1.0) -> tuple[Tensor, Tensor] | None:
         """Nodes x (G, d) and weights (G,), summing to 1, with E_p* f(x) ≈ Σ_g w_g f(x_g); None where there is no rule.
 
-        The coarse rule has its nodes about twice as far apart along each axis: how far its answer is from the fine
-        one's says how far to trust the fine one. Both are for reading only: every caller gets the same tensors.
+        spacing: how far apart the nodes are along each axis, as a multiple of the finest rule's. How far the answer of
+        one is from that of the rule with twice its spacing says how far to trust it. The tensors are for reading only:
+        every caller gets the same.
         """
         return None
 

@@ -97,22 +97,20 @@ class Integrable(ExactTarget):
 
     @abstractmethod
     def rule(self, spacing: float) -> tuple[Tensor, Tensor]:
-        """Nodes x (G, d) and weights (G,), as in `nodes`, `spacing` times as far apart as in the fine rule."""
+        """Nodes x (G, d) and weights (G,), as in `nodes`, `spacing` times as far apart as in the finest rule."""
 
     @cached_property
-    def _fine(self) -> tuple[Tensor, Tensor]:
-        return self.rule(1.0)
+    def _laid(self) -> dict[float, tuple[Tensor, Tensor]]:
+        return {}
 
-    @cached_property
-    def _coarse(self) -> tuple[Tensor, Tensor]:
-        return self.rule(2.0)
-
-    def nodes(self, coarse: bool = False) -> tuple[Tensor, Tensor]:
+    def nodes(self, spacing: float = 1.0) -> tuple[Tensor, Tensor]:
         """Nodes x (G, d) and weights (G,) with E_p* f(x) ≈ Σ_g w_g f(x_g).
 
-        G is at most 5,000 on the line and 20,000 in the plane, for the fine rule.
+        G is at most 5,000 on the line and 20,000 in the plane, for the finest rule.
         """
-        return self._coarse if coarse else self._fine
+        if spacing not in self._laid:
+            self._laid[spacing] = self.rule(spacing)
+        return self._laid[spacing]
 
 
 class IntegratedEntropy(Integrable, CachedEntropy):

@@ -20,6 +20,7 @@ from benchmarks.verify import closed_forms, draws
 from benchmarks.verify.check import Check, Kind
 from metrics import likelihood
 from metrics.maps import map_scores
+from metrics.modes import Bank
 from models.base import Budget, DensityModel, LatentModel, Model, TransportModel, draw
 from models.gaussian import Gaussian
 from models.normalizing_flow import NormalizingFlow
@@ -157,7 +158,7 @@ def gaussian_target(generator: Generator) -> list[Check]:
             case DensityModel():
                 points = likelihood.of_density(model, test)
             case LatentModel():
-                points = likelihood.of_latent(model, test, 300, 8, generator)
+                points = likelihood.of_latent(model, test, 300, 8, Bank.of(model, generator), generator)
             case _:
                 continue
         kl = likelihood.scores(points, law.log_prob(test))["kl"]

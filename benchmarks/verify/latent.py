@@ -45,7 +45,7 @@ def linear_models(generator: Generator) -> list[Check]:
             model = LinearVAE(k, d, **options)
             law = model.marginal()
             x = draw(law, (160,), generator) + 0.3 * model.weight[:, 0]
-            points = likelihood.of_latent(model, x, 300, 48, generator)
+            points = likelihood.of_latent(model, x, 300, 48, Bank.of(model, generator), generator)
             found = likelihood.scores(points, law.log_prob(x - 0.3 * model.weight[:, 0]))
             checks += _against_closed_forms(f"k = {k}, encoder {encoder}: ", model, found)
     return checks

@@ -157,7 +157,7 @@ def test_a_bank_that_knows_one_mode_leaves_the_other(generator: Generator) -> No
     x = POINTS[2:3].repeat(60, 1)
     bank = Bank.of(model, generator, 4_000)
     minor = bank.z[:, 0] < 0
-    halved = Bank(bank.z[minor], bank.mean[minor], bank.variance[minor], bank.scale)
+    halved = Bank.at(model, bank.z[minor])
     best = best_elbo(model, x, halved, generator, SHORT)
     assert best is not None
     assert float(best.elbo.mean()) < float(brute_force(model, x[:1])) - 0.5

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
+from torch.distributions import (
+    Categorical,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    StudentT,
+)
 
 from metrics import importance, likelihood, quadrature
 from metrics.adaptation import adapted
+from metrics.kernel import NormalKernel
 from metrics.linear_vae import LinearVAE
-from metrics.modes import Bank, laplace, log_normal
+from metrics.modes import Bank, laplace
 from metrics.proposals import mixture
 from models.base import Budget, History, LatentModel, draw
 
@@ -84,10 +92,17 @@ def test_quadrature_knows_what_it_does_not_resolve(generator: Generator) -> None
     assert float((estimate.log_prob - narrow.exact_log_prob(x)).abs().max()) < 0.1
 
 
-def test_no_grid_for_many_latents_or_narrow_components() -> None:
+def test_no_grid_for_many_latents_or_heavy_tails() -> None:
     assert quadrature.grid(LinearVAE(3, 4).prior()) is None
-    assert quadrature.grid(_mixture_prior(1e-3)) is None
-    assert quadrature.grid(_mixture_prior(0.5)) is not None
+    assert quadrature.grid(StudentPrior()) is None
+    assert quadrature.grid(_mixture_prior(1e-3)) is not None
+
+
+class StudentPrior(Independent):
+    """Tails beyond any box."""
+
+    def __init__(self) -> None:
+        super().__init__(StudentT(torch.full((2,), 3.0).double()), 1)
 
 
 def _mixture_prior(scale: float) -> MixtureSameFamily:
@@ -256,7 +271,7 @@ def test_kernel_as_matrix_product(generator: Generator) -> None:
     )
     variance = torch.rand(7, 3, generator=generator).double() + 0.1
     expected = Independent(Normal(mean, variance.sqrt()), 1).log_prob(x[:, None])
-    torch.testing.assert_close(log_normal(x, mean, variance), expected)
+    torch.testing.assert_close(NormalKernel.of(mean, variance)(x), expected)
 
 
 @pytest.mark.parametrize(("k", "d"), [(1, 2), (2, 3), (8, 16), (16, 64)])
@@ -316,13 +331,14 @@ def test_points_beyond_the_proposals_fail(generator: Generator, monkeypatch: pyt
 
 def test_a_quadrature_outside_of_the_bounds_is_caught(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     model = LinearVAE(2, 3)
-    assert {score.status for score in likelihood.sandwich(model, 300, generator)[0].values()} == {"ok"}
-    right = quadrature.log_prob
+    bank = Bank.of(model, generator, 2_000)
+    assert {score.status for score in likelihood.sandwich(model, 300, bank, generator)[0].values()} == {"ok"}
+    right = bank.quadrature.log_prob
 
-    def wrong(*arguments: Any) -> tuple[Tensor, Tensor]:
-        values, resolved = right(*arguments)
+    def wrong(x: Tensor) -> tuple[Tensor, Tensor]:
+        values, resolved = right(x)
         return values - 0.1, resolved
 
-    monkeypatch.setattr(quadrature, "log_prob", wrong)
-    found, _ = likelihood.sandwich(model, 300, generator)
+    monkeypatch.setattr(bank.quadrature, "log_prob", wrong)
+    found, _ = likelihood.sandwich(model, 300, bank, generator)
     assert {(score.status, "quadrature" in score.reason) for score in found.values()} == {("untrusted", True)}

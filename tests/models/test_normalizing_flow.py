@@ -11,9 +11,11 @@ from scipy import stats
 from torch import Tensor
 
 from models.base import Budget
-from models.normalizing_flow import LU, NormalizingFlow, SplineCoupling, TailCompression, rational_quadratic_spline
+from models.lockstep import Lockstep
+from models.normalizing_flow import NormalizingFlow
 from models.seeding import seeded
-from models.training import _can_be_mapped, fit_replicates
+from models.splines import LU, SplineCoupling, TailCompression, rational_quadratic_spline
+from models.training import fit_replicates
 
 F64 = torch.float64
 
@@ -259,7 +261,8 @@ def test_replicates_train_in_lockstep_as_they_would_alone(d):
     built = [NormalizingFlow() for _ in data]
     for model, x, seed in zip(built, data, (5, 6), strict=True):
         model.build(x, generator(seed))
-    assert _can_be_mapped(built, data[0])
+    rows = torch.stack([model.prepare(x, generator()) for model, x in zip(built, data, strict=True)])
+    assert Lockstep(built, NormalizingFlow.loss, (), generator()).can_be_mapped(rows)
     for history, x, seed in zip(together, data, (5, 6), strict=True):
         alone = NormalizingFlow().fit(x, generator(seed), Budget(effort=0.02))
         assert history.training == pytest.approx(alone.training, rel=1e-2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import ot
@@ -11,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.base import Budget, BudgetExceededError, DivergedError
+from models.base import Budget, BudgetExceededError, DivergedError, History
+from models.convex_inverse import invert, invert_from_afar
 from models.ot_map import OTMap
-from models.potential import ConvexPotential, invert, invert_from_afar
+from models.potential import ConvexPotential
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -105,7 +107,7 @@ def test_the_density_is_the_change_of_variables_by_autograd(plane: OTMap) -> Non
     z = normal(50, 2, 8)
 
     def transport(point: Tensor) -> Tensor:
-        return plane.shift + plane.scale * plane.potential.gradient(point[None])[0]
+        return plane.shift + plane.scale * (plane.frame @ plane.potential.gradient((plane.frame @ point)[None])[0])
 
     jacobian = torch.func.vmap(torch.func.jacrev(transport))(z)
     expected = -0.5 * z.square().sum(1) - math.log(2 * math.pi) - torch.linalg.slogdet(jacobian).logabsdet
@@ -235,9 +237,56 @@ def test_the_budget_is_kept(budget: Budget, message: str) -> None:
         OTMap().fit(clusters(300, 2, 23), seeded(0), budget)
 
 
-def test_divergence_is_reported() -> None:
+def test_divergence_is_retried_once_and_then_reported() -> None:
+    model, rates = OTMap(learning_rate=1e200), []
+    train = model._maximise_likelihood
+
+    def watched(*arguments: Any) -> History:
+        rates.append(arguments[-1])
+        return train(*arguments)
+
+    model._maximise_likelihood = watched  # type: ignore[method-assign]
     with pytest.raises(DivergedError, match="not finite"):
-        OTMap(learning_rate=1e200).fit(clusters(300, 2, 24), seeded(0), Budget(effort=0.05))
+        model.fit(clusters(300, 2, 24), seeded(0), Budget(effort=0.05))
+    assert rates == [1e200, pytest.approx(2e199)]
+
+
+def test_a_fit_that_diverged_once_is_rescued_by_a_smaller_step() -> None:
+    """The first attempt leaves the finite numbers; the second begins where the first did, and is kept."""
+    model, starts = OTMap(), []
+    train = model._maximise_likelihood
+
+    def fails_at_first(*arguments: Any) -> History:
+        starts.append({name: value.clone() for name, value in model.potential.state_dict().items()})
+        if len(starts) == 1:
+            model.potential.float().atoms.data.fill_(math.nan)
+            raise DivergedError("as if")
+        return train(*arguments)
+
+    model._maximise_likelihood = fails_at_first  # type: ignore[method-assign]
+    x = clusters(300, 2, 24)
+    model.fit(x, seeded(0), Budget(effort=0.05))
+    for name, value in starts[0].items():
+        torch.testing.assert_close(starts[1][name], value, atol=0, rtol=0)
+    assert torch.isfinite(model.log_prob(x)).all()
+
+
+def test_the_start_counts_against_the_time_limit() -> None:
+    """Before the first training step, and whatever the checkpoints are."""
+    model = OTMap()
+    model._maximise_likelihood = lambda *_: pytest.fail("trained past the limit")  # type: ignore[method-assign]
+    with pytest.raises(BudgetExceededError, match="by the start"):
+        model.fit(clusters(300, 2, 23), seeded(0), Budget(effort=0.05, cpu_seconds=1e-3))
+
+
+def test_the_density_is_consistent_with_the_samples(plane: OTMap) -> None:
+    """E log p over own samples is −entropy: by the grid's integral of p log p, within four standard errors."""
+    at_samples = plane.log_prob(plane.sample(4000, seeded(40)))
+    axis = torch.linspace(-4, 4, 201, dtype=torch.float64)
+    log_prob = plane.log_prob(torch.cartesian_prod(axis, axis))
+    negative_entropy = float((log_prob.exp() * log_prob).sum()) * float(axis[1] - axis[0]) ** 2
+    standard_error = float(at_samples.std()) / math.sqrt(4000)
+    assert abs(float(at_samples.mean()) - negative_entropy) < 4 * standard_error + 1e-3
 
 
 @pytest.mark.parametrize("make", [lambda: OTMap(rank=0), lambda: OTMap(pieces=3, ridges=0), lambda: OTMap(steps=5)])

@@ -5,8 +5,11 @@ import torch
 from torch import nn
 
 from models.base import Budget, BudgetExceededError, DensityModel, DivergedError
+from models.gaussian_vae import GaussianVAE
 from models.l2_autoencoder import L2Autoencoder
-from models.training import GradientTrained, Recipe, fit_replicates
+from models.lockstep import Lockstep
+from models.normalizing_flow import NormalizingFlow
+from models.training import GradientTrained, Recipe, Stage, fit_replicates
 
 
 class Location(GradientTrained, DensityModel):
@@ -30,7 +33,7 @@ class Location(GradientTrained, DensityModel):
 
 
 class Unmappable(Location):
-    """A loss that `vmap` cannot trace, as nflows' splines: it branches on data."""
+    """A loss that `vmap` cannot map, as nflows' splines: it branches on data."""
 
     def loss(self, x, generator):
         return super().loss(x[x[:, 0] > -1e9], generator)
@@ -79,9 +82,96 @@ def test_replicates_of_unequal_size_train_one_by_one():
     assert all((model.mean - x.mean(0)).abs().max() < 0.1 for model, x in zip(models, xs, strict=True))
 
 
-def test_divergence_is_raised():
-    with pytest.raises(DivergedError, match="not finite by step"):
+def test_divergence_is_raised_after_one_more_try():
+    with pytest.raises(DivergedError, match=r"1 of 1 replicates is not finite, at a learning rate of 0\.05 and again"):
         Explodes().fit(data(1)[0], generators(1)[0])
+
+
+class Fragile(Location):
+    """On data that lie far out, a μ that overshoots the mean costs nan: large steps do, small ones do not."""
+
+    def build(self, x, generator):
+        super().build(x, generator)
+        self.register_buffer("fragile", x.mean() > 2.5)
+
+    def loss(self, x, generator):
+        overshoots = self.mean[0] - x[:, 0].mean() > 0.3
+        return super().loss(x, generator) + torch.where(self.fragile & overshoots, torch.nan, 0.0)
+
+
+def test_a_replicate_that_diverges_is_tried_again_and_costs_the_others_nothing():
+    """The second replicate overshoots its mean at the first learning rate, which its loss punishes by nan."""
+
+    def trained(kind):
+        models = [kind(steps=600) for _ in range(2)]
+        for model in models:
+            model.recipe = Recipe(steps=600, batch_size=400, learning_rate=0.5, warmup=1, holdout=0.0)
+        return models, fit_replicates(models, data(2), generators(2))
+
+    (first, second), histories = trained(Fragile)
+    (undisturbed, _), _ = trained(Location)
+    assert torch.equal(first.mean, undisturbed.mean)
+    assert (second.mean - data(2)[1].mean(0)).abs().max() < 0.1
+    assert histories[1].step[-1] == 600
+
+
+@pytest.mark.parametrize("replicates", [1, 3])
+def test_a_recorded_gradient_is_the_gradient(replicates):
+    """Bit for bit, with the same noise: a flow in lockstep and alone, and a VAE, whose loss draws."""
+    for kind in (GaussianVAE, NormalizingFlow):
+        models = [kind() for _ in range(replicates)]
+        for model, x, g in zip(models, data(replicates), generators(replicates), strict=True):
+            model.build(x, g)
+        rows = torch.stack([m.prepare(x, generators(1)[0]) for m, x in zip(models, data(replicates), strict=True)])
+        noise = generators(1)[0]
+        lockstep = Lockstep(models, kind.loss, (), noise)
+        recorded = lockstep.recorded(rows[:, :32])
+        assert recorded is not None
+        state = noise.get_state()
+        for batch in (rows[:, :32], rows[:, 32:64]):
+            noise.set_state(state)
+            gradient, losses = lockstep.gradient(lockstep.parameters, batch)
+            noise.set_state(state)
+            again, replayed = recorded(lockstep.parameters, batch)
+            assert torch.equal(gradient, again)
+            assert torch.equal(losses, replayed)
+
+
+def test_a_loss_that_changes_from_call_to_call_is_not_replayed():
+    """An annealed loss: a counter in Python, which a recording would freeze, moves the optimum from 3 means to one."""
+
+    class Anneals(Location):
+        calls = 0
+
+        def loss(self, x, generator):
+            Anneals.calls += 1
+            return super().loss(x * max(1.0, 3 - Anneals.calls / 250), generator)
+
+    model = Anneals(steps=1000)
+    model.fit(data(1)[0], generators(1)[0])
+    assert (model.mean - data(1)[0].mean(0)).abs().max() < 0.1
+
+
+def test_stages_follow_each_other_and_move_only_what_they_name():
+    class TwoStages(Location):
+        def build(self, x, generator):
+            super().build(x, generator)
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def second(self, x, generator):
+            return (x.std() - self.scale).square() + 0 * self.mean.sum()
+
+        def stages(self):
+            recipe = Recipe(steps=200, learning_rate=0.05, holdout=0.0, batch_size=400)
+            return [Stage(TwoStages.loss, self.recipe, ("mean",)), Stage(TwoStages.second, recipe, ("scale",))]
+
+    model, one = TwoStages(), Location()
+    history = model.fit(data(1)[0], generators(1)[0])
+    one.fit(data(1)[0], generators(1)[0])
+    assert torch.equal(model.mean, one.mean)
+    assert abs(float(model.scale) - float(data(1)[0].std())) < 0.05
+    assert history.step == sorted(history.step)
+    assert history.step[-1] == 600
 
 
 def test_the_cap_on_cpu_time_is_enforced():

@@ -24,8 +24,8 @@ Rule = tuple[Tensor, Tensor]
 ON_THE_LINE = [name for name in LOW if exact(name).dimension == 1]
 
 
-def nodes(name: str, coarse: bool = False) -> Rule:
-    found = exact(name).nodes(coarse)
+def nodes(name: str, spacing: float = 1.0) -> Rule:
+    found = exact(name).nodes(spacing)
     assert found is not None
     return found
 
@@ -43,7 +43,7 @@ def tensor(*values: object) -> Tensor:
 
 @pytest.mark.parametrize("name", LOW)
 def test_weights_sum_to_one_on_few_nodes_within_the_support(name):
-    fine, coarse = nodes(name), nodes(name, coarse=True)
+    fine, coarse = nodes(name), nodes(name, 2.0)
     most = 5_000 if exact(name).dimension == 1 else 20_000
     for x, weights in (fine, coarse):
         assert x.shape == (len(weights), exact(name).dimension)
@@ -60,7 +60,7 @@ def test_weights_sum_to_one_on_few_nodes_within_the_support(name):
 def test_more_than_two_dimensions_have_no_nodes():
     for name in set(EXACT) - set(LOW):
         assert exact(name).nodes() is None
-        assert exact(name).nodes(coarse=True) is None
+        assert exact(name).nodes(2.0) is None
 
 
 def test_rows_are_midpoints():
@@ -113,10 +113,10 @@ def test_every_target_with_two_moments_is_held_by_a_closed_form():
     assert set(LOW) - set(MOMENTS) == {"student_t2", "brenier_2d"}
 
 
-@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("spacing", [1.0, 2.0])
 @pytest.mark.parametrize("name", MOMENTS)
-def test_means_and_covariances(name, coarse):
-    x, weights = nodes(name, coarse)
+def test_means_and_covariances(name, spacing):
+    x, weights = nodes(name, spacing)
     centre, covariance = (tensor(*part) for part in MOMENTS[name])
     torch.testing.assert_close(weights @ x, centre, rtol=0, atol=1e-7)
     torch.testing.assert_close((weights[:, None] * (x - centre)).T @ (x - centre), covariance, rtol=1e-7, atol=1e-7)
@@ -233,7 +233,7 @@ def test_kl_to_a_model_in_the_plane(name):
     model = stand_in(target)
     reference = -mean(far_finer(target), model.log_prob) - target.entropy()
     fine, coarse = (
-        mean(nodes(name, coarse), lambda x: target.log_prob(x) - model.log_prob(x)) for coarse in (False, True)
+        mean(nodes(name, spacing), lambda x: target.log_prob(x) - model.log_prob(x)) for spacing in (1.0, 2.0)
     )
     assert fine == pytest.approx(reference, abs=1e-4)
     assert coarse == pytest.approx(reference, abs=2e-3)
@@ -263,7 +263,7 @@ def test_kl_to_a_model_on_the_line(name):
     reference = sum(
         scipy.integrate.quad(integrand, a, b, limit=200, epsabs=1e-10)[0] for a, b in itertools.pairwise(edges)
     )
-    fine, coarse = (mean(nodes(name, coarse), lambda x: target.log_prob(x) - log_model(x)) for coarse in (False, True))
+    fine, coarse = (mean(nodes(name, spacing), lambda x: target.log_prob(x) - log_model(x)) for spacing in (1.0, 2.0))
     assert fine == pytest.approx(reference, abs=1e-6)
     assert coarse == pytest.approx(reference, abs=1e-4)
     assert abs(fine - reference) < abs(fine - coarse) + 1e-7

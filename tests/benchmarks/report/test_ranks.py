@@ -54,6 +54,16 @@ def test_ranks_impute_nothing() -> None:
     assert set(ranks.mean) == {"a", "b"}
 
 
+def test_a_model_with_few_numbers_takes_no_targets_from_the_others() -> None:
+    nan = math.nan
+    rows = [[1.0, 2.0, 3.0]] * 4 + [[1.0, 2.0, nan]] * 2 + [[nan, nan, nan]]
+    assert rank(scores(rows)).targets == ("t0", "t1", "t2", "t3")  # it lacks a third of those that another has
+    ranks = rank(scores([*rows, [1.0, 2.0, nan]]))
+    assert ranks.absent == ("c",)
+    assert ranks.excluded == ("t6",)
+    assert set(ranks.mean) == {"a", "b"}
+
+
 def test_few_targets_say_nothing_about_others() -> None:
     ranks = rank(scores([[1.0, 2.0, 3.0]] * 3))
     assert math.isnan(ranks.stays)

@@ -1,7 +1,6 @@
 import base64
 import hashlib
 import io
-import itertools
 import json
 import math
 import re
@@ -31,7 +30,7 @@ from benchmarks.report import (
 )
 from benchmarks.report.analysis import NOT_RUN, analyse
 from benchmarks.report.content import HEADLINE, WORDS
-from benchmarks.report.figures import FIGURES
+from benchmarks.report.figures import figures
 from benchmarks.report.render import to_latex, to_markdown
 from benchmarks.report.style import encode
 from benchmarks.report.summary import all_tables
@@ -39,6 +38,7 @@ from benchmarks.report.tables import Table, beside_table, metric_tables, numbers
 from benchmarks.report.wall import wall
 from tests.benchmarks.report.synthetic import LATER, TARGETS, content, older
 
+FIGURES = ("wall", "kl", "w2", "elbo_gap", "cost")
 HOSTILE = ["<script>alert(1)</script>", "a|b", "_under_", "100%", "[red]x[/red]", "$m^2$ & {y} \\z"]
 
 
@@ -235,7 +235,7 @@ def test_the_page_holds_every_figure_and_needs_nothing_else(written: Path) -> No
     parser = _Images()
     parser.feed(html)
     assert len(parser.sources) == len(FIGURES)
-    for name, source in zip(("wall", "kl", "w2", "elbo_gap", "cost"), parser.sources, strict=True):
+    for name, source in zip(FIGURES, parser.sources, strict=True):
         kind, data = source.split(",", 1)
         assert kind == "data:image/png;base64"
         assert base64.b64decode(data) == (written / f"figures/{name}.png").read_bytes()
@@ -297,7 +297,7 @@ def test_hostile_names_are_shown_as_they_are() -> None:
 
 def test_hostile_names_can_be_drawn() -> None:
     run = hostile()
-    drawn = [make(run) for _, _, make in FIGURES.values()]
+    drawn = [drawing.make() for drawing in figures(run).values()]
     words = {text.get_text() for figure in drawn for text in figure.findobj(lambda a: hasattr(a, "get_text"))}
     assert {"_z", "100%", "[red]x[/red]"} <= words
 
@@ -307,7 +307,7 @@ def test_what_is_not_finite_is_left_out_of_the_picture() -> None:
         np.array([[np.nan, 0.0], [np.inf, 1.0], [0.5, 0.5]]), np.zeros(2), np.ones(2), np.full((4, 4), np.inf)
     )
     run = small()
-    figure = wall(Content(run.scores, run.costs, run.targets, run.models, lambda *_: bad))
+    figure = wall(Content(run.scores, run.costs, run.targets, run.models, lambda *_: bad), run.models)
     assert len(figure.axes) == 2
     assert encode(figure, "png") == encode(figure, "png")
 
@@ -357,7 +357,7 @@ def test_figures_leave_no_trace() -> None:
     from matplotlib import pyplot as plt
 
     before = json.dumps(dict(mpl.rcParams), default=str)
-    for (_, _, make), run in itertools.product(FIGURES.values(), [small()]):
-        make(run)
+    for drawing in figures(small()).values():
+        drawing.make()
     assert json.dumps(dict(mpl.rcParams), default=str) == before
     assert plt.get_fignums() == []

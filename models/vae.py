@@ -1,0 +1,80 @@
+"""What every VAE here has: whitened rows, a standard normal prior, a decoder's law in the data's units, the ELBO."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.distributions import Distribution, Independent, kl_divergence
+
+from models.base import LatentModel, draw
+from models.networks import normal, standard_normal
+from models.training import GradientTrained, Recipe
+from models.whitening import Standardization
+
+MOST_LATENTS = 16
+FEW_DIMENSIONS = 3
+
+
+def recipe(steps: int, dimension: int) -> Recipe:
+    """What trains best at this price: in few dimensions large steps, above them smaller ones."""
+    return Recipe(steps=steps, batch_size=128, learning_rate=2e-2 if dimension <= FEW_DIMENSIONS else 1e-2)
+
+
+class VAE(GradientTrained, LatentModel):
+    """p(z) = N(0, I), p(x|z) and q(z|x) by networks. A subclass builds them and says what is trained how.
+
+    `encoder` and `decoder` take whitened rows and latents to normal laws, as those of `models.networks` do.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    origin: Tensor
+
+    def __init__(
+        self, latent_dim: int | None = None, hidden: int = 64, depth: int = 2, noise: float | None = None
+    ) -> None:
+        """latent_dim: k; by default the data's dimension, at most 16.
+
+        noise: σ at the start, in the data's own standard deviations; by default 0.2 in up to three dimensions and 0.7
+        above, where a decoder that starts sharp settles on too few directions.
+        """
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.hidden = hidden
+        self.depth = depth
+        self.noise = noise
+
+    def start(self, x: Tensor) -> tuple[int, int, float]:
+        """Whitening by x (n, d) and the prior; returns d, k and σ at the start."""
+        d = x.shape[1]
+        k = self.latent_dim or min(d, MOST_LATENTS)
+        self.whitening = Standardization(x)
+        self.register_buffer("origin", torch.zeros(k, device=x.device))
+        return d, k, self.noise or (0.2 if d <= FEW_DIMENSIONS else 0.7)
+
+    def prepare(self, x: Tensor, generator: Generator) -> Tensor:
+        """Whitened rows (n, d), in the precision of the networks."""
+        return self.whitening(x).to(self.origin.dtype)
+
+    def loss(self, x: Tensor, generator: Generator) -> Tensor:
+        """The negative ELBO of whitened rows (batch, d), up to the whitening's constant; Kingma & Welling 2014, eq. 7.
+
+        −E_q[log p(x|z)] + KL(q(z|x) ‖ p(z)), with one reparameterised sample and the exact KL divergence.
+        """
+        q = self.encoder(x)
+        z = draw(q, (), generator)
+        return (kl_divergence(q, standard_normal(self.origin)) - self.decoder(z).log_prob(x)).mean()
+
+    def prior(self) -> Distribution:
+        """p(z) = N(0, I)."""
+        return standard_normal(self.origin)
+
+    def likelihood(self, z: Tensor) -> Independent:
+        """p(x|z) in the data's units."""
+        p = self.decoder(z).base_dist
+        return normal(self.whitening.inverse(p.loc), self.whitening.scale * p.scale)
+
+    def posterior(self, x: Tensor) -> Distribution:
+        """q(z|x), the encoder's."""
+        encoded: Distribution = self.encoder(self.whitening(x))
+        return encoded
