@@ -25,6 +25,7 @@ from models.training import GradientTrained, Recipe
 from models.whitening import Standardization, Whitening
 
 FREQUENCIES = 2  # of the sines and cosines of time
+GAIN = 3.0  # of the first layer at the start: narrow structure needs sharp bends
 COUPLED_ROWS = 40_000  # pairs to train on, at the least, unless that takes more passes over the data than
 MOST_PASSES = 20
 TANGENTS = 8192  # rows times dimensions that are integrated at once: their derivatives then stay in the cache
@@ -39,7 +40,7 @@ class VelocityField(nn.Module):
     def __init__(self, dimension: int, hidden: int, depth: int, generator: Generator) -> None:
         """`depth` hidden layers of width `hidden`. At the start v = 0: the flow is the identity."""
         super().__init__()
-        *layers, last = mlp(dimension + 1 + 2 * FREQUENCIES, dimension, hidden, depth, generator)
+        *layers, last = mlp(dimension + 1 + 2 * FREQUENCIES, dimension, hidden, depth, generator, GAIN)
         self.hidden = nn.Sequential(*layers)
         self.last = cast(nn.Linear, last)
         nn.init.zeros_(self.last.weight)

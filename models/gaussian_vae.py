@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Generator, Tensor
 
 from models.networks import NormalNetwork, NormalNetworkWithNoise
-from models.vae import VAE, recipe
+from models.training import Recipe
+from models.vae import VAE
 
 
 class GaussianVAE(VAE):
@@ -14,9 +15,10 @@ class GaussianVAE(VAE):
     The decoder's noise is homoscedastic: one σ for each coordinate, learned, the same for every z.
     """
 
+    recipe = Recipe(steps=4000, batch_size=128, learning_rate=1e-2)
+
     def build(self, x: Tensor, generator: Generator) -> None:
         """Both networks and σ, for data like x (n, d)."""
-        d, k, noise = self.start(x)
-        self.recipe = recipe(4000, d)
-        self.encoder = NormalNetwork(d, k, self.hidden, self.depth, generator)
-        self.decoder = NormalNetworkWithNoise(k, d, self.hidden, self.depth, generator, noise)
+        d, k, shape, noise = self.start(x)
+        self.encoder = NormalNetwork(d, k, shape, generator)
+        self.decoder = NormalNetworkWithNoise(k, d, shape, generator, noise)

@@ -20,6 +20,6 @@ class HeteroscedasticVAE(VAE):
 
     def build(self, x: Tensor, generator: Generator) -> None:
         """Both networks, for data like x (n, d)."""
-        d, k, noise = self.start(x)
-        self.encoder = NormalNetwork(d, k, self.hidden, self.depth, generator)
-        self.decoder = NormalNetwork(k, d, self.hidden, self.depth, generator, scale=noise)
+        d, k, shape, noise = self.start(x)
+        self.encoder = NormalNetwork(d, k, shape, generator)
+        self.decoder = NormalNetwork(k, d, shape, generator, scale=noise)

@@ -41,9 +41,9 @@ class IWAE(VAE):
 
     def build(self, x: Tensor, generator: Generator) -> None:
         """Both networks and σ, for data like x (n, d)."""
-        d, k, noise = self.start(x)
-        self.encoder = NormalNetwork(d, k, self.hidden, self.depth, generator)
-        self.decoder = NormalNetworkWithNoise(k, d, self.hidden, self.depth, generator, noise)
+        d, k, shape, noise = self.start(x)
+        self.encoder = NormalNetwork(d, k, shape, generator)
+        self.decoder = NormalNetworkWithNoise(k, d, shape, generator, noise)
 
     def stages(self) -> Sequence[Stage]:
         """All of it by the importance-weighted bound, then the encoder by the ELBO."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
@@ -13,15 +14,24 @@ from torch.distributions import Independent, Normal
 LOG_SCALE_BOUNDS = (-7.0, 3.0)
 
 
+@dataclass(frozen=True)
+class Shape:
+    """Of a multilayer perceptron: the width and number of its hidden layers, and the gain of the first at the start."""
+
+    hidden: int
+    depth: int
+    gain: float = 1.0
+
+
 class NormalNetwork(nn.Module):
     """u ↦ N(μ(u), diag s(u)²): an encoder, or a decoder whose noise depends on the latent."""
 
     def __init__(
-        self, inputs: int, outputs: int, hidden: int, depth: int, generator: Generator, scale: float | None = None
+        self, inputs: int, outputs: int, shape: Shape, generator: Generator, scale: float | None = None
     ) -> None:
         """scale: s at the start, the same for every u; None leaves it to the initial network, near 1."""
         super().__init__()
-        self.network = LinearPlus(inputs, 2 * outputs, hidden, depth, generator)
+        self.network = LinearPlus(inputs, 2 * outputs, shape.hidden, shape.depth, generator, shape.gain)
         if scale is not None:
             last = self.network.last
             with torch.no_grad():
@@ -37,10 +47,10 @@ class NormalNetwork(nn.Module):
 class NormalNetworkWithNoise(nn.Module):
     """u ↦ N(μ(u), diag σ²): a decoder whose noise σ is learned, one per coordinate, the same for every u."""
 
-    def __init__(self, inputs: int, outputs: int, hidden: int, depth: int, generator: Generator, scale: float) -> None:
+    def __init__(self, inputs: int, outputs: int, shape: Shape, generator: Generator, scale: float) -> None:
         """scale: σ at the start."""
         super().__init__()
-        self.network = LinearPlus(inputs, outputs, hidden, depth, generator)
+        self.network = LinearPlus(inputs, outputs, shape.hidden, shape.depth, generator, shape.gain)
         self.log_scale = nn.Parameter(torch.full((outputs,), math.log(scale), device=generator.device))
 
     def forward(self, u: Tensor) -> Independent:
@@ -56,9 +66,11 @@ class LinearPlus(nn.Module):
     clustered data stay near them. An autoencoder may begin there, with r almost silent.
     """
 
-    def __init__(self, inputs: int, outputs: int, hidden: int, depth: int, generator: Generator) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, hidden: int, depth: int, generator: Generator, gain: float = 1.0
+    ) -> None:
         super().__init__()
-        self.network = mlp(inputs, outputs, hidden, depth, generator)
+        self.network = mlp(inputs, outputs, hidden, depth, generator, gain)
         self.weight = nn.Parameter(torch.zeros(outputs, inputs, device=generator.device))
 
     def beginning_at(self, weight: Tensor) -> LinearPlus:
@@ -91,19 +103,24 @@ def standard_normal(origin: Tensor) -> Independent:
     return normal(origin, torch.ones_like(origin))
 
 
-def mlp(inputs: int, outputs: int, hidden: int, depth: int, generator: Generator) -> nn.Sequential:
-    """`depth` hidden tanh layers of width `hidden`, then a linear one. Glorot initialisation (Glorot & Bengio 2010)."""
+def mlp(inputs: int, outputs: int, hidden: int, depth: int, generator: Generator, gain: float = 1.0) -> nn.Sequential:
+    """`depth` hidden tanh layers of width `hidden`, then a linear one.
+
+    gain: of the first layer at the start. A larger one spreads the bends of the tanh over the inputs and makes them
+    sharper, which is what narrow structure in few dimensions needs.
+    """
     layers: list[nn.Module] = []
     width = inputs
     for _ in range(depth):
-        layers += [linear(width, hidden, generator), nn.Tanh()]
+        layers += [linear(width, hidden, generator, 1.0 if layers else gain), nn.Tanh()]
         width = hidden
     return nn.Sequential(*layers, linear(width, outputs, generator))
 
 
-def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:
-    """A linear layer whose weights do not come from the global generator, as `nn.Linear`'s own do."""
+def linear(inputs: int, outputs: int, generator: Generator, gain: float = 1.0) -> nn.Linear:
+    """`nn.Linear` as it initialises itself, from this generator: weights and biases uniform in ±gain/√inputs."""
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs, device=generator.device)
-    nn.init.xavier_normal_(layer.weight, generator=generator)
-    nn.init.zeros_(layer.bias)
+    bound = gain / math.sqrt(inputs)
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -bound, bound, generator=generator)
     return layer

@@ -15,8 +15,8 @@ from torch.distributions import Independent, kl_divergence
 from models.base import draw
 from models.networks import NormalNetwork, NormalNetworkWithNoise, normal, standard_normal
 from models.pushforward import Pushforward
-from models.training import Stage
-from models.vae import VAE, recipe
+from models.training import Recipe, Stage
+from models.vae import VAE
 
 
 class TwoStageVAE(VAE):
@@ -28,14 +28,15 @@ class TwoStageVAE(VAE):
 
     second_origin: Tensor
 
+    recipe = Recipe(steps=3000, batch_size=128, learning_rate=1e-2)
+
     def build(self, x: Tensor, generator: Generator) -> None:
         """Four networks and two noises, for data like x (n, d)."""
-        d, k, noise = self.start(x)
-        self.recipe = recipe(3000, d)
-        self.encoder = NormalNetwork(d, k, self.hidden, self.depth, generator)
-        self.decoder = NormalNetworkWithNoise(k, d, self.hidden, self.depth, generator, noise)
-        self.second_encoder = NormalNetwork(k, k, self.hidden, self.depth, generator)
-        self.second_decoder = NormalNetworkWithNoise(k, k, self.hidden, self.depth, generator, noise)
+        d, k, shape, noise = self.start(x)
+        self.encoder = NormalNetwork(d, k, shape, generator)
+        self.decoder = NormalNetworkWithNoise(k, d, shape, generator, noise)
+        self.second_encoder = NormalNetwork(k, k, shape, generator)
+        self.second_decoder = NormalNetworkWithNoise(k, k, shape, generator, noise)
         self.register_buffer("second_origin", torch.zeros(2 * k, device=x.device))
 
     def stages(self) -> Sequence[Stage]:

@@ -26,11 +26,11 @@ class VAEFlowPosterior(VAE):
 
     def build(self, x: Tensor, generator: Generator) -> None:
         """Encoder, its features, its flow, the decoder and σ, for data like x (n, d)."""
-        d, k, noise = self.start(x)
-        self.encoder = NormalNetwork(d, k, self.hidden, self.depth, generator)
-        self.features = mlp(d, CONTEXT, self.hidden, 1, generator)
+        d, k, shape, noise = self.start(x)
+        self.encoder = NormalNetwork(d, k, shape, generator)
+        self.features = mlp(d, CONTEXT, self.hidden, 1, generator, shape.gain)
         self.flow = LatentFlow(k, generator, context=CONTEXT)
-        self.decoder = NormalNetworkWithNoise(k, d, self.hidden, self.depth, generator, noise)
+        self.decoder = NormalNetworkWithNoise(k, d, shape, generator, noise)
 
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
         """The negative ELBO of whitened rows (batch, d) by one draw: −[log p(x|z) + log p(z) − log q(z|x)]."""

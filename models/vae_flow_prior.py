@@ -23,9 +23,9 @@ class VAEFlowPrior(VAE):
 
     def build(self, x: Tensor, generator: Generator) -> None:
         """Both networks, σ and the prior's flow, for data like x (n, d)."""
-        d, k, noise = self.start(x)
-        self.encoder = NormalNetwork(d, k, self.hidden, self.depth, generator)
-        self.decoder = NormalNetworkWithNoise(k, d, self.hidden, self.depth, generator, noise)
+        d, k, shape, noise = self.start(x)
+        self.encoder = NormalNetwork(d, k, shape, generator)
+        self.decoder = NormalNetworkWithNoise(k, d, shape, generator, noise)
         self.flow = LatentFlow(k, generator)
 
     def prior(self) -> Pushforward:
