@@ -13,9 +13,9 @@ from benchmarks.store import Store
 
 TUNING = (
     "The built-in ones by hand, by their scores on targets of the built-in suites, and not with equal effort: most for "
-    "normalizing_flow and ot_map. Exact targets: other draws than those scored. digits: its split is fixed, so "
-    "normalizing_flow's weight decay was judged on the very rows that are scored, and ot_map was looked at on them. "
-    "Part of a difference between models is one in tuning."
+    "the VAEs, normalizing_flow and ot_map. Exact targets: other draws than those scored. digits: its split is fixed, "
+    "so normalizing_flow's weight decay was judged on the very rows that are scored, and ot_map was looked at on "
+    "them. Part of a difference between models is one in tuning."
 )
 
 
