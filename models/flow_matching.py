@@ -43,7 +43,8 @@ class VelocityField(nn.Module):
         *layers, last = mlp(dimension + 1 + 2 * FREQUENCIES, dimension, hidden, depth, generator, GAIN)
         self.hidden = nn.Sequential(*layers)
         self.last = cast(nn.Linear, last)
-        nn.init.zeros_(self.last.weight)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """v(x, t), (n, d), for x (n, d) and t (n, 1) or (1, 1)."""
