@@ -14,6 +14,7 @@ from metrics.gaussians import Gaussians
 from metrics.kernel import NormalKernel
 from metrics.quadrature import Quadrature
 from models.base import LatentModel, draw
+from models.pushforward import Pushforward
 
 BANK = 5_000
 CANDIDATES = 128
@@ -129,10 +130,14 @@ def _jacobian(
 
 
 def _prior_curvature(prior: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
-    """∇ log p(z) (..., k) and the positive part of −∇² log p(z) (..., k, k)."""
+    """∇ log p(z) (..., k) and a positive definite approximation (..., k, k) to −∇² log p(z)."""
     if (normal := Gaussians.of(prior)) is not None:
         precision = torch.cholesky_inverse(normal.matrix)
         return (normal.mean - z) @ precision, precision.expand(*z.shape, -1)
+    if isinstance(prior, Pushforward):
+        # Gauss–Newton once more, for ε(z) = T⁻¹(z) under N(0, I); the curvature of the log-determinant is left out.
+        (noise, _), (jacobian, volume) = _jacobian(prior.pull, z)
+        return volume.squeeze(-2) - (jacobian.mT @ noise[..., None]).squeeze(-1), jacobian.mT @ jacobian
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         (score,) = torch.autograd.grad(prior.log_prob(z).sum(), z, create_graph=True)

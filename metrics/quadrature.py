@@ -16,9 +16,9 @@ from models.base import LatentModel
 
 __all__ = ["Grid", "Quadrature", "grid", "log_prob"]
 
-FINENESS = (0.5, 1.0)
-TRIAL, TOO_FEW = 64, 0.5
-AGREEMENT, ALONG_AXES = 0.01, 0.1
+FINENESS = {0.5: 0.9, 1.0: 0.9, 2.0: 0.5}  # of each grid, and the share of a trial that it has to resolve
+TRIAL = 64
+AGREEMENT, ALONG_AXES = 0.005, 0.05
 EDGE = 1e-6
 NEGLIGIBLE = 45.0
 _ELEMENTS = 500_000
@@ -45,17 +45,18 @@ class Quadrature:
     def log_prob(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """log p_θ(x) in nats (n,) for x (n, d), and (n,) bool: whether any of the grids resolves it.
 
-        A grid is passed over if a trial shows that half of the posteriors left to it are too narrow for it: some of
-        the others may then seem resolved by accident. Values that no grid resolves are nan.
+        A coarse grid is passed over if a trial shows that a tenth of the posteriors are too narrow for it: some of the
+        others are then resolved by accident. On trained models errors of up to 5e-4 nats remain in the root mean square,
+        and of 5e-5 in the mean (`pushforward verify`). Values that no grid resolves are nan.
         """
         values = torch.full((len(x),), torch.nan, dtype=x.dtype)
-        for fineness in FINENESS:
+        for fineness, least in FINENESS.items():
             left = values.isnan().nonzero().squeeze(1)
             rule = self._rule(fineness) if len(left) else None
             if rule is None:
                 continue
             trial = left[:: max(1, len(left) // TRIAL)]
-            if rule(x[trial])[1].double().mean() >= TOO_FEW:
+            if rule(x[trial])[1].double().mean() >= least:
                 found, resolved = rule(x[left])
                 values[left] = found.where(resolved, torch.nan)
         return values, ~values.isnan()
@@ -70,11 +71,12 @@ class Quadrature:
 def log_prob(model: LatentModel, x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """log p_θ(x) in nats (n,) for x (n, d) by one grid, and (n,) bool: whether it is resolved.
 
-    Resolved means that every second node gives the same to 0.01 nats, every second row and every second column to 0.1,
-    and that the edge of the box has less than 1e-6 of p(z|x). The trapezoidal rule on a smooth integrand converges
-    exponentially: on a round Gaussian integrand all nodes together are off by about δ²/2 where every second one (as on
-    a chessboard) is off by δ. Of a posterior that is narrow along one axis alone the chessboard tells nothing, but
-    there the rule is off by δ⁴/8 where that of every second row is off by δ.
+    Resolved means that every second node gives the same to 0.005 nats, every second row and every second column to
+    0.05, and that the edge of the box has less than 1e-6 of p(z|x). The trapezoidal rule on a smooth integrand
+    converges exponentially: on a round Gaussian integrand all nodes together are off by about δ²/2 where every second
+    one (as on a chessboard) is off by δ. Of a posterior that is narrow along one axis alone the chessboard tells
+    nothing, but there the rule is off by δ⁴/8 where that of every second row is off by δ. A bent posterior is worse
+    than that: there the halves may agree by accident, and single points are off by as much as δ.
     """
     return _rule(model, grid)(x)
 

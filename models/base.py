@@ -15,13 +15,14 @@ Conventions, for every model:
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from models.pushforward import Pushforward
 
@@ -149,8 +150,6 @@ def draw(distribution: Distribution, shape: tuple[int, ...], generator: Generato
 
     Raises TypeError for a family it does not know, naming those it does.
     """
-    from torch.distributions import Independent, MixtureSameFamily, MultivariateNormal, Normal
-
     match distribution:
         case Pushforward():
             return distribution.draw(shape, generator)
@@ -164,18 +163,42 @@ def draw(distribution: Distribution, shape: tuple[int, ...], generator: Generato
             noise = _standard_normal(full, distribution.loc, generator)
             return distribution.loc + (distribution.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
         case MixtureSameFamily():
-            components = draw(distribution.component_distribution, shape, generator)  # (shape, batch, K, event)
-            weights = distribution.mixture_distribution.probs.expand(*shape, *distribution.batch_shape, -1)
-            flat = weights.reshape(-1, weights.shape[-1])
-            index = torch.multinomial(flat, 1, generator=generator).view(*weights.shape[:-1], 1)
-            event = len(distribution.event_shape)
-            index = index.view(*index.shape, *([1] * event)).expand(*index.shape, *distribution.event_shape)
-            return components.gather(-1 - event, index).squeeze(-1 - event)
+            index = _draw_components(distribution, shape, generator)
+            return draw(_at(distribution.component_distribution, index, distribution.event_shape), (), generator)
         case _:
-            raise TypeError(
-                f"cannot draw from {type(distribution).__name__} with a generator; "
-                "use Normal, MultivariateNormal, a mixture of them, Independent of one, or Pushforward"
-            )
+            raise _unknown(distribution)
+
+
+def _draw_components(mixture: MixtureSameFamily, shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """Of which component each sample is, by its place among all B K of a batch of B elements: shape + batch."""
+    probs = mixture.mixture_distribution.probs
+    weights = probs.expand(*mixture.batch_shape, -1).reshape(-1, probs.shape[-1])  # (B, K)
+    index = torch.multinomial(weights, math.prod(shape), replacement=True, generator=generator)  # (B, draws)
+    index = index + weights.shape[1] * torch.arange(len(weights), device=index.device)[:, None]
+    return index.T.reshape((*shape, *mixture.batch_shape))
+
+
+def _at(components: Distribution, index: Tensor, event: torch.Size) -> Distribution:
+    """The components at these places of the flattened batch, a law of batch shape that of index; event is their own."""
+    match components:
+        case Independent():
+            return _at(components.base_dist, index, event)
+        case Normal():
+            loc, scale = (value.reshape(-1, *event)[index] for value in (components.loc, components.scale))
+            return Normal(loc, scale, validate_args=False)
+        case MultivariateNormal():
+            loc = components.loc.reshape(-1, *event)[index]
+            scale_tril = components.scale_tril.reshape(-1, *event, event[-1])[index]
+            return MultivariateNormal(loc, scale_tril=scale_tril, validate_args=False)
+        case _:
+            raise _unknown(components)
+
+
+def _unknown(distribution: Distribution) -> TypeError:
+    return TypeError(
+        f"cannot draw from {type(distribution).__name__} with a generator; "
+        "use Normal, MultivariateNormal, a mixture of them, Independent of one, or Pushforward"
+    )
 
 
 def _standard_normal(shape: torch.Size, like: Tensor, generator: Generator) -> Tensor:

@@ -74,7 +74,7 @@ class LinearPlus(nn.Module):
         self.weight = nn.Parameter(torch.zeros(outputs, inputs, device=generator.device))
 
     def beginning_at(self, weight: Tensor) -> LinearPlus:
-        """This network with W = weight (outputs, inputs), and a tenth of r."""
+        """This network, changed: W = weight (outputs, inputs), and a tenth of r but for the bias of its last layer."""
         with torch.no_grad():
             self.weight.copy_(weight)
             self.last.weight.mul_(0.1)

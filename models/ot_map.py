@@ -95,13 +95,13 @@ class OTMap(DensityModel, TransportModel):
         """Semi-discrete start, then maximum likelihood on x (n, d); held-out rows of x choose what is kept.
 
         Training that diverges is tried once more, from the same start and with a fifth of the learning rate. Raises
-        DivergedError if that diverges too, and BudgetExceededError.
+        DivergedError if that diverges too, BudgetExceededError past the time, ValueError past the number of parameters.
         """
         started = time.process_time()
         self.build(x, generator)
         count = sum(parameter.numel() for parameter in self.parameters())
         if budget.parameters is not None and count > budget.parameters:
-            raise BudgetExceededError(f"{count:,} parameters, and the suite allows {budget.parameters:,}")
+            raise ValueError(f"{count:,} parameters, and the suite allows {budget.parameters:,}")
         y = self._halfway(x)
         order = torch.randperm(len(y), generator=generator)
         held = min(500, max(1, int(self.holdout * len(y))))

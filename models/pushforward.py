@@ -37,6 +37,11 @@ class Pushforward(Distribution):
         """T(ε), (..., *batch_shape, k), for ε of that shape."""
         return self._push(noise)[0]
 
+    def pull(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """T⁻¹(x), (..., *batch_shape, k), and the log-determinant of its Jacobian, (..., *batch_shape, 1)."""
+        noise, log_det = self._pull(value)
+        return noise, log_det[..., None]
+
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(x) in nats, (..., *batch_shape)."""
         noise, log_det = self._pull(value)

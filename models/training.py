@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Generator, Tensor
@@ -101,99 +101,74 @@ def fit_replicates(
     for model, x, generator in zip(trained, data, generators, strict=True):
         model.build(x, generator)
         _check_parameters(model, budget)
-    fitting: list[Tensor] = []
-    held_out: list[Tensor] = []
+    replicates: list[_Replicate] = []
     for model, x, generator in zip(trained, data, generators, strict=True):
-        for rows, kept in zip(_hold_out(x, model.recipe.holdout, generator), (fitting, held_out), strict=True):
-            kept.append(model.prepare(rows, generator))
+        fitting, held_out = (model.prepare(rows, generator) for rows in _hold_out(x, model.recipe.holdout, generator))
+        replicates.append(_Replicate(model, fitting, held_out, generator))
 
-    histories = [History() for _ in trained]
     for stage in range(len(trained[0].stages())):
-        for group in _groups(trained, fitting, held_out, stage, generators):
-            _train(
-                [trained[index] for index in group],
-                stage,
-                torch.stack([fitting[index] for index in group]),
-                torch.stack([held_out[index] for index in group]),
-                [generators[index] for index in group],
-                [histories[index] for index in group],
-                budget,
-                clock,
-            )
+        for group in _groups(replicates, stage):
+            _train(group, stage, budget, clock)
     for model, x, generator in zip(trained, data, generators, strict=True):
         model.double()
         model.requires_grad_(False)
         model.finish(x, generator)
-    return histories
+    return [replicate.history for replicate in replicates]
 
 
-def _groups(
-    models: Sequence[GradientTrained],
-    fitting: Sequence[Tensor],
-    held_out: Sequence[Tensor],
-    stage: int,
-    generators: Sequence[Generator],
-) -> list[list[int]]:
-    """Which replicates train together: all of them, or each alone."""
-    apart = [[index] for index in range(len(models))]
-    if len(models) == 1 or len({(rows.shape, held.shape) for rows, held in zip(fitting, held_out, strict=True)}) > 1:
+@dataclass(frozen=True)
+class _Replicate:
+    """A model and what it is trained by: prepared rows to fit to (n, ·), others held out (m, ·); and its curve."""
+
+    model: GradientTrained
+    fitting: Tensor
+    held_out: Tensor
+    generator: Generator
+    history: History = field(default_factory=History)
+
+
+def _groups(replicates: list[_Replicate], number: int) -> list[list[_Replicate]]:
+    """Which replicates train together in this stage: all of them, or each alone."""
+    apart = [[replicate] for replicate in replicates]
+    if len(replicates) == 1 or len({(each.fitting.shape, each.held_out.shape) for each in replicates}) > 1:
         return apart
-    chosen = models[0].stages()[stage]
-    lockstep = Lockstep(models, chosen.loss, chosen.trains, generators[0])
-    return [list(range(len(models)))] if lockstep.can_be_mapped(torch.stack([rows[:4] for rows in fitting])) else apart
+    first = replicates[0]
+    stage = first.model.stages()[number]
+    lockstep = Lockstep([each.model for each in replicates], stage.loss, stage.trains, first.generator)
+    together = lockstep.can_be_mapped(torch.stack([each.fitting[:4] for each in replicates]))
+    return [replicates] if together else apart
 
 
-def _train(
-    models: Sequence[GradientTrained],
-    number: int,
-    fitting: Tensor,
-    held_out: Tensor,
-    generators: Sequence[Generator],
-    histories: Sequence[History],
-    budget: Budget,
-    clock: _Clock,
-) -> None:
+def _train(replicates: list[_Replicate], number: int, budget: Budget, clock: _Clock) -> None:
     """One stage of a group, and once more with a smaller step for the replicates that diverged.
 
-    fitting (R, n, ·) and held_out (R, m, ·). Leaves each model at its best checkpoint. Raises DivergedError.
+    Leaves each model at its best checkpoint. Raises DivergedError.
     """
-    stage = models[0].stages()[number]
-    diverged = _optimise(models, stage, fitting, held_out, generators, histories, budget, clock)
+    stage = replicates[0].model.stages()[number]
+    diverged = _optimise(replicates, stage, budget, clock)
     if not diverged:
         return
     smaller = replace(stage, recipe=replace(stage.recipe, learning_rate=SMALLER * stage.recipe.learning_rate))
-    again = torch.tensor(diverged, device=fitting.device)
-
-    def those(values: Sequence) -> list:
-        return [values[index] for index in diverged]
-
-    still = _optimise(
-        those(models), smaller, fitting[again], held_out[again], those(generators), those(histories), budget, clock
-    )
+    still = _optimise(diverged, smaller, budget, clock)
     if still:
         raise DivergedError(
-            f"the training loss of {len(still)} of {len(models)} replicates is not finite, at a learning rate of "
+            f"the training loss of {len(still)} of {len(replicates)} replicates is not finite, at a learning rate of "
             f"{stage.recipe.learning_rate:g} and again at {smaller.recipe.learning_rate:g}"
         )
 
 
 def _optimise(
-    models: Sequence[GradientTrained],
-    stage: Stage,
-    fitting: Tensor,
-    held_out: Tensor,
-    generators: Sequence[Generator],
-    histories: Sequence[History],
-    budget: Budget,
-    clock: _Clock,
-    recording: bool = True,
-) -> list[int]:
-    """The loop. Leaves each model at its best checkpoint, and names those that diverged, which it leaves untouched."""
+    replicates: list[_Replicate], stage: Stage, budget: Budget, clock: _Clock, recording: bool = True
+) -> list[_Replicate]:
+    """The loop. Leaves each model at its best checkpoint, and returns those that diverged, which it leaves alone."""
     recipe = stage.recipe
     steps = budget.steps(recipe.steps)
-    replicates, n = fitting.shape[:2]
-    rows = torch.arange(replicates, device=fitting.device)[:, None]
-    lockstep = Lockstep(models, stage.loss, stage.trains, generators[0])
+    fitting = torch.stack([each.fitting for each in replicates])  # (R, n, ·)
+    held_out = torch.stack([each.held_out for each in replicates])
+    generators = [each.generator for each in replicates]
+    count, n = fitting.shape[:2]
+    rows = torch.arange(count, device=fitting.device)[:, None]
+    lockstep = Lockstep([each.model for each in replicates], stage.loss, stage.trains, generators[0])
     parameters = lockstep.parameters.clone().requires_grad_()
     optimiser = torch.optim.AdamW([parameters], lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     rate = _schedule(recipe, steps)
@@ -205,9 +180,9 @@ def _optimise(
 
     recorded = lockstep.recorded(batch()) if recording and steps >= WORTH_RECORDING else None
     gradient = recorded or lockstep.gradient
-    curves = [History() for _ in models]
-    best, best_loss = parameters.detach().clone(), torch.full((replicates,), math.inf, device=fitting.device)
-    running, since = torch.zeros(replicates, device=fitting.device), 0
+    curves = [History() for _ in replicates]
+    best, best_loss = parameters.detach().clone(), torch.full((count,), math.inf, device=fitting.device)
+    running, since = torch.zeros(count, device=fitting.device), 0
     every = max(1, steps // CHECKPOINTS)
 
     with torch.no_grad():
@@ -215,9 +190,7 @@ def _optimise(
             x = batch()
             checkpoint = step % every == 0 or step == steps
             if checkpoint and recorded is not None and not _agrees(lockstep, recorded, parameters, x, generators[0]):
-                return _optimise(
-                    models, stage, fitting, held_out, generators, histories, budget, clock, recording=False
-                )
+                return _optimise(replicates, stage, budget, clock, recording=False)
             parameters.grad, losses = gradient(parameters.detach(), x)
             parameters.grad *= (recipe.clip / parameters.grad.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1.0)
             optimiser.param_groups[0]["lr"] = rate(step)
@@ -243,10 +216,11 @@ def _optimise(
 
     finite &= torch.isfinite(best_loss)
     lockstep.write_back(torch.where(finite[:, None], best, lockstep.parameters))
-    for history, curve, good in zip(histories, curves, finite.tolist(), strict=True):
-        if good:
-            history.extend(curve)
-    return [index for index, good in enumerate(finite.tolist()) if not good]
+    good = finite.tolist()
+    for replicate, curve, kept in zip(replicates, curves, good, strict=True):
+        if kept:
+            replicate.history.extend(curve)
+    return [replicate for replicate, kept in zip(replicates, good, strict=True) if not kept]
 
 
 def _agrees(lockstep: Lockstep, recorded: Step, parameters: Tensor, x: Tensor, generator: Generator) -> bool:

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from torch.distributions import Independent, kl_divergence
 
 from models.base import draw
-from models.networks import NormalNetwork, NormalNetworkWithNoise, normal, standard_normal
+from models.networks import NormalNetwork, NormalNetworkWithNoise, standard_normal
 from models.pushforward import Pushforward
 from models.training import Recipe, Stage
 from models.vae import VAE
@@ -62,8 +62,7 @@ class TwoStageVAE(VAE):
         """p(x|u, ε) in the data's units, for the pair (..., 2k)."""
         u, noise = z.chunk(2, dim=-1)
         second = self.second_decoder(u).base_dist
-        p = self.decoder(second.loc + second.scale * noise).base_dist
-        return normal(self.whitening.inverse(p.loc), self.whitening.scale * p.scale)
+        return super().likelihood(second.loc + second.scale * noise)
 
     def posterior(self, x: Tensor) -> Pushforward:
         """q(u, ε|x): z ~ q(z|x), u ~ q(u|z), ε = (z − μ₂(u)) / σ₂."""

@@ -56,7 +56,7 @@ def test_trained_cases_have_a_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     table = compare([plane], sizes=(200,), samples=500)
     rmse = table.set_index("method")["rmse"]
     assert rmse[OURS] < 0.2
-    assert rmse["quadrature"] < 1e-6  # against a rule of other nodes
+    assert rmse["quadrature"] < 5e-4  # what its docstring states, against a rule of other nodes
 
     digits = efficiency.digits_case(8, effort=0.02)
     assert digits.x.shape == (8, 64)

@@ -10,6 +10,17 @@ def digest(file: Path) -> str:
     return source.source_digest([file])
 
 
+def reached_from(file: Path) -> set[Path]:
+    """This file and all of the project's that it imports, directly or not."""
+    reached, waiting = set(), [file]
+    while waiting:
+        file = waiting.pop()
+        if file not in reached:
+            reached.add(file)
+            waiting += source._imports(file)
+    return reached
+
+
 def test_a_change_in_a_plugin_or_in_what_it_imports_changes_the_digest(tmp_path):
     helper, plugin, other = tmp_path / "helper.py", tmp_path / "plugin.py", tmp_path / "other.py"
     helper.write_text("x = 1\n")
@@ -27,19 +38,12 @@ def test_a_change_in_a_plugin_or_in_what_it_imports_changes_the_digest(tmp_path)
 
 def test_a_model_reaches_its_contract_and_its_training_loop():
     models = Path(source.__file__).parent.parent / "models"
-    reached = set(source._imports(models / "gaussian_vae.py"))
+    reached = reached_from(models / "gaussian_vae.py")
     assert {models / "base.py", models / "training.py", models / "networks.py"} <= reached
     assert models / "l2_autoencoder.py" not in reached
 
 
 def test_a_cell_does_not_depend_on_where_it_runs_or_how_it_is_shown():
-    harness = Path(source.__file__).parent
-    reached, waiting = set(), [harness / "cell.py"]
-    while waiting:
-        file = waiting.pop()
-        if file not in reached:
-            reached.add(file)
-            waiting += source._imports(file)
-    names = {file.name for file in reached}
+    names = {file.name for file in reached_from(Path(source.__file__).parent / "cell.py")}
     assert {"evaluation.py", "wasserstein.py", "seeds.py", "training.py"} <= names
     assert not names & {"engine.py", "store.py", "cli.py", "content.py", "tables.py", "ot_map.py", "planar.py"}

@@ -13,46 +13,17 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from models.base import Budget
 from models.flow_matching import FlowMatching, VelocityField, couple, runge_kutta
 from models.lockstep import Lockstep
+from tests.models.fits import banana, normal, seeded, skewed, trained, two_modes
 
 F64 = torch.float64
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=generator(seed), dtype=F64)
-
-
-def skewed(n: int, d: int, seed: int = 1) -> Tensor:
-    """A correlated, skewed cloud off the origin."""
-    z = normal(n, d, seed=seed)
-    return 3 + z + 0.5 * z.roll(1, dims=1) + 0.3 * z.square()
-
-
-def two_modes(n: int, seed: int = 1) -> Tensor:
-    return 0.3 * normal(n, 1, seed=seed) + normal(n, 1, seed=seed + 1).sign()
-
-
-def banana(n: int, seed: int = 1) -> Tensor:
-    z = normal(n, 2, seed=seed)
-    return torch.stack([z[:, 0], 0.5 * z[:, 1] + z[:, 0].square()], dim=1)
-
-
-def fitted(x: Tensor, effort: float = 0.1, seed: int = 0) -> FlowMatching:
-    model = FlowMatching()
-    model.fit(x, generator(seed), Budget(effort=effort))
-    return model
 
 
 def rough(d: int) -> FlowMatching:
     """A flow that is far from the identity without any training: its last layer is drawn at random."""
     model = FlowMatching()
-    model.build(skewed(400, d), generator())
+    model.build(skewed(400, d), seeded())
     model.double().requires_grad_(False)
     last = model.velocity.last.weight
     last.copy_(0.3 * normal(*last.shape) / math.sqrt(d))
@@ -61,12 +32,12 @@ def rough(d: int) -> FlowMatching:
 
 @pytest.fixture(scope="module")
 def bimodal() -> FlowMatching:
-    return fitted(two_modes(4000), effort=0.4)
+    return trained(FlowMatching(), two_modes(4000), effort=0.4)
 
 
 @pytest.fixture(scope="module")
 def bent() -> FlowMatching:
-    return fitted(banana(4000), effort=0.4)
+    return trained(FlowMatching(), banana(4000), effort=0.4)
 
 
 @pytest.mark.parametrize("d", [1, 3, 16])
@@ -115,8 +86,8 @@ def test_couplings_are_optimal(d):
 
 def test_pairs_have_the_noise_and_the_data_as_their_marginals():
     model, x = FlowMatching(), skewed(1000, 2)
-    model.build(x, generator())
-    z, y = model.prepare(x, generator()).chunk(2, dim=1)
+    model.build(x, seeded())
+    z, y = model.prepare(x, seeded()).chunk(2, dim=1)
     u, _ = model._inner(x)
     passes = len(y) // len(x)
     for block in y.split(len(x)):
@@ -132,7 +103,7 @@ def test_before_training_the_model_is_a_gaussian_with_compressed_tails():
     """With v = 0 all that is left are the coordinates, which leave a Gaussian as it is."""
     x = normal(4000, 3) @ normal(3, 3, seed=8)
     model = FlowMatching()
-    model.build(x, generator())
+    model.build(x, seeded())
     model.double()
     distances = model.whitening(x).norm(dim=1)
     gaussian = torch.distributions.MultivariateNormal(x.mean(0), x.T.cov(correction=0))
@@ -149,9 +120,9 @@ def test_the_loss_is_least_where_the_velocity_is_known():
 
     s, model = 0.5, FlowMatching()
     z = normal(512, 1)
-    model.build(z, generator())
-    model.velocity = Exact(1, 4, 1, generator())
-    assert float(model.loss(torch.cat([z, s * z], dim=1), generator())) == pytest.approx(0, abs=1e-20)
+    model.build(z, seeded())
+    model.velocity = Exact(1, 4, 1, seeded())
+    assert float(model.loss(torch.cat([z, s * z], dim=1), seeded())) == pytest.approx(0, abs=1e-20)
     grid = torch.linspace(0, 1, 11, dtype=F64)
     torch.testing.assert_close(runge_kutta(model.velocity, z, grid), s * z, rtol=0, atol=1e-5)
 
@@ -191,7 +162,7 @@ def test_density_integrates_to_one_in_two_dimensions(bent):
 def test_samples_have_the_density(bimodal):
     x = torch.linspace(-8, 8, 4001, dtype=F64)
     distribution = torch.cumulative_trapezoid(bimodal.log_prob(x[:, None]).exp(), x).numpy()
-    samples = bimodal.sample(5000, generator(3))[:, 0].numpy()
+    samples = bimodal.sample(5000, seeded(3))[:, 0].numpy()
     assert stats.kstest(samples, lambda s: np.interp(s, x[1:].numpy(), distribution)).pvalue > 1e-3
 
 
@@ -217,8 +188,8 @@ def test_the_map_is_nearly_monotone_in_one_dimension_and_optimal(bimodal):
 @pytest.mark.parametrize("d", [1, 2, 16, 64])
 def test_every_dimension_fits_samples_and_restores_to_the_same_bits(d):
     x = skewed(300, d)
-    model = fitted(x, effort=0.02)
-    samples, log_prob = model.sample(10, generator()), model.log_prob(x)
+    model = trained(FlowMatching(), x, effort=0.02)
+    samples, log_prob = model.sample(10, seeded()), model.log_prob(x)
     assert samples.shape == (10, d)
     assert log_prob.shape == (300,)
     assert samples.dtype == log_prob.dtype == F64
@@ -226,7 +197,7 @@ def test_every_dimension_fits_samples_and_restores_to_the_same_bits(d):
     copy = FlowMatching()
     copy.restore(model.state_dict(), d)
     assert torch.equal(copy.log_prob(x), log_prob)
-    assert torch.equal(copy.sample(10, generator()), samples)
+    assert torch.equal(copy.sample(10, seeded()), samples)
 
 
 def test_replicates_in_lockstep_have_the_loss_that_they_have_alone():
@@ -238,11 +209,11 @@ def test_replicates_in_lockstep_have_the_loss_that_they_have_alone():
         model.float()
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # vmap warns where it falls back to a loop
-        lockstep = Lockstep(models, FlowMatching.loss, (), generator(5))
+        lockstep = Lockstep(models, FlowMatching.loss, (), seeded(5))
         assert lockstep.can_be_mapped(pairs)
         together = torch.stack([lockstep.losses(lockstep.parameters, pairs) for _ in range(50)])
     alone = torch.stack(
-        [torch.stack([m.loss(x, generator(seed)) for m, x in zip(models, pairs, strict=True)]) for seed in range(50)]
+        [torch.stack([m.loss(x, seeded(seed)) for m, x in zip(models, pairs, strict=True)]) for seed in range(50)]
     )
     error = ((together.var(0) + alone.var(0)) / 50).sqrt()
     assert ((together.mean(0) - alone.mean(0)).abs() < 4 * error).all()
@@ -252,7 +223,7 @@ def test_replicates_in_lockstep_have_the_loss_that_they_have_alone():
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_heavy_tails_and_far_away_points_are_finite(d):
     cauchy = normal(3000, d) / normal(3000, d, seed=2)
-    model = fitted(cauchy, effort=0.05)
+    model = trained(FlowMatching(), cauchy, effort=0.05)
     assert torch.isfinite(model.log_prob(cauchy)).all()
     assert torch.isfinite(model.log_prob(torch.full((1, d), 1e12, dtype=F64))).all()
-    assert torch.isfinite(model.sample(1000, generator())).all()
+    assert torch.isfinite(model.sample(1000, seeded())).all()

@@ -13,19 +13,12 @@ from torch.distributions import MultivariateNormal
 
 from models.base import Budget
 from models.gaussian_mixture import GaussianMixture, fit_mixture, normal_mixture
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n: int, d: int, seed: int) -> Tensor:
-    return torch.randn(n, d, generator=seeded(seed), dtype=torch.float64)
+from tests.models.fits import normal, seeded
 
 
 def three_clusters(n: int, seed: int) -> Tensor:
     centre = torch.tensor([[0.0, 5.0], [-4.0, -3.0], [4.0, -3.0]], dtype=torch.float64)
-    return centre[torch.randint(3, (n,), generator=seeded(seed))] + 0.5 * normal(n, 2, seed + 1)
+    return centre[torch.randint(3, (n,), generator=seeded(seed))] + 0.5 * normal(n, 2, seed=seed + 1)
 
 
 def fitted(x: Tensor, **arguments: int) -> GaussianMixture:
@@ -56,7 +49,7 @@ def test_log_prob_is_that_of_scipy() -> None:
 
 @pytest.mark.parametrize("d", [1, 4])
 def test_on_gaussian_data_it_is_as_good_as_the_moments(d: int) -> None:
-    x, test = (3 + normal(3000, d, seed) @ normal(d, d, 2) for seed in (1, 8))
+    x, test = (3 + normal(3000, d, seed=seed) @ normal(d, d, seed=2) for seed in (1, 8))
     moments = MultivariateNormal(x.mean(0), torch.cov(x.T).view(d, d))
     assert float((moments.log_prob(test) - fitted(x).log_prob(test)).mean()) < 0.01
 
@@ -79,7 +72,7 @@ def test_units_and_offsets_cost_nothing() -> None:
 
 
 def test_factors_are_cholesky_factors() -> None:
-    _, _, factors = fit_mixture(three_clusters(500, 1) @ normal(2, 2, 5), 4, 20, seeded(0))
+    _, _, factors = fit_mixture(three_clusters(500, 1) @ normal(2, 2, seed=5), 4, 20, seeded(0))
     torch.testing.assert_close(torch.linalg.cholesky(factors @ factors.mT), factors)
 
 
@@ -91,7 +84,7 @@ def test_components_and_iterations_are_bounds() -> None:
 
 
 def test_a_handful_of_rows_and_a_constant_column() -> None:
-    x = normal(12, 3, 1)
+    x = normal(12, 3, seed=1)
     x[:, 1] = 7.0
     model = fitted(x)
     assert model.log_prob(x).isfinite().all()

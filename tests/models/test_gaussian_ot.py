@@ -9,10 +9,7 @@ from torch.distributions import MultivariateNormal
 
 from models.gaussian import Gaussian
 from models.gaussian_ot import GaussianOT
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.models.fits import seeded
 
 
 def correlated(n: int, d: int, seed: int) -> Tensor:

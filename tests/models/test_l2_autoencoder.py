@@ -13,19 +13,12 @@ from torch.distributions import MultivariateNormal
 from models.base import Budget, draw
 from models.l2_autoencoder import L2Autoencoder
 from models.l2_autoencoder_mixture import L2AutoencoderMixture
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n: int, d: int, seed: int) -> Tensor:
-    return torch.randn(n, d, generator=seeded(seed), dtype=torch.float64)
+from tests.models.fits import normal, seeded
 
 
 def clusters(n: int, seed: int) -> Tensor:
     """Four clusters of deviation 0.3 at the corners of a square of side 4."""
-    return 4.0 * torch.randint(2, (n, 2), generator=seeded(seed)) + 0.3 * normal(n, 2, seed + 1)
+    return 4.0 * torch.randint(2, (n, 2), generator=seeded(seed)) + 0.3 * normal(n, 2, seed=seed + 1)
 
 
 def log_prob(model: L2Autoencoder, x: Tensor, samples: int = 400) -> tuple[Tensor, Tensor]:
@@ -45,7 +38,7 @@ def fitted() -> dict[str, L2Autoencoder]:
 
 
 def test_on_gaussian_data_it_is_nearly_the_gaussian() -> None:
-    x, test = (normal(3000, 3, seed) @ normal(3, 3, 2) + 5 for seed in (1, 4))
+    x, test = (normal(3000, 3, seed=seed) @ normal(3, 3, seed=2) + 5 for seed in (1, 4))
     model = L2Autoencoder(hidden=16)
     model.fit(x, seeded(0), Budget(effort=0.3))
     moments = MultivariateNormal(x.mean(0), torch.cov(x.T))
@@ -98,7 +91,7 @@ def test_unused_components_change_nothing(fitted: dict[str, L2Autoencoder]) -> N
     used = torch.arange(len(model.weights)) < len(model.weights) - 3
     model.weights = torch.where(used, model.weights, 0.0) / model.weights[used].sum()
     components = MultivariateNormal(model.means[used], scale_tril=model.scale_trils[used])
-    z = normal(50, 2, 3)
+    z = normal(50, 2, seed=3)
     exact = (model.weights[used].log() + components.log_prob(z[:, None])).logsumexp(1)
     torch.testing.assert_close(model.prior().log_prob(z), exact, rtol=1e-9, atol=1e-9)
 
@@ -119,5 +112,5 @@ def test_a_noise_that_vanishes_is_said_aloud() -> None:
 @pytest.mark.parametrize("model_class", [L2Autoencoder, L2AutoencoderMixture])
 def test_more_latents_than_columns_and_few_rows(model_class: type[L2Autoencoder]) -> None:
     model = model_class(latent_dim=3)
-    model.fit(normal(40, 2, 1), seeded(0), Budget(effort=0.01))
+    model.fit(normal(40, 2, seed=1), seeded(0), Budget(effort=0.01))
     assert model.sample(20, seeded(1)).isfinite().all()

@@ -10,65 +10,37 @@ from nflows.transforms.splines import unconstrained_rational_quadratic_spline
 from scipy import stats
 from torch import Tensor
 
+from models import seeding
 from models.base import Budget
 from models.lockstep import Lockstep
 from models.normalizing_flow import NormalizingFlow
-from models.seeding import seeded
 from models.splines import LU, SplineCoupling, TailCompression, rational_quadratic_spline
 from models.training import fit_replicates
+from tests.models.fits import banana, normal, seeded, skewed, trained, two_modes
 
 F64 = torch.float64
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=generator(seed), dtype=F64)
-
-
-def skewed(n: int, d: int, seed: int = 1) -> Tensor:
-    """A correlated, skewed cloud off the origin."""
-    z = normal(n, d, seed=seed)
-    return 3 + z + 0.5 * z.roll(1, dims=1) + 0.3 * z.square()
-
-
-def fitted(x: Tensor, effort: float = 0.1, seed: int = 0) -> NormalizingFlow:
-    model = NormalizingFlow()
-    model.fit(x, generator(seed), Budget(effort=effort))
-    return model
 
 
 def rough(d: int, n: int = 400) -> NormalizingFlow:
     """A flow that is far from the identity without any training: every parameter is moved at random."""
     model = NormalizingFlow()
-    model.build(skewed(n, d), generator())
+    model.build(skewed(n, d), seeded())
     model.double().requires_grad_(False)
     for parameter in model.parameters():
         parameter += (0.1 if d < 4 else 0.03) * torch.randn(
-            parameter.shape, generator=generator(len(parameter)), dtype=F64
+            parameter.shape, generator=seeded(len(parameter)), dtype=F64
         )
     return model
 
 
 @pytest.fixture(scope="module")
 def bimodal() -> NormalizingFlow:
-    return fitted(two_modes(4000), effort=0.4)
-
-
-def two_modes(n: int, seed: int = 1) -> Tensor:
-    return 0.3 * normal(n, 1, seed=seed) + normal(n, 1, seed=seed + 1).sign()
+    return trained(NormalizingFlow(), two_modes(4000), effort=0.4)
 
 
 @pytest.fixture(scope="module")
 def bent() -> NormalizingFlow:
-    return fitted(banana(4000), effort=0.2)
-
-
-def banana(n: int, seed: int = 1) -> Tensor:
-    z = normal(n, 2, seed=seed)
-    return torch.stack([z[:, 0], 0.5 * z[:, 1] + z[:, 0].square()], dim=1)
+    return trained(NormalizingFlow(), banana(4000), effort=0.2)
 
 
 @pytest.mark.parametrize("bins", [1, 2, 8])
@@ -166,16 +138,16 @@ def test_samples_have_the_density_in_one_dimension(bimodal):
     x = torch.linspace(-8, 8, 20_001, dtype=F64)
     density = bimodal.log_prob(x[:, None]).exp()
     distribution = torch.cumulative_trapezoid(density, x).numpy()
-    samples = bimodal.sample(20_000, generator(3))[:, 0].numpy()
+    samples = bimodal.sample(20_000, seeded(3))[:, 0].numpy()
     test = stats.kstest(samples, lambda s: np.interp(s, x[1:].numpy(), distribution))
     assert test.pvalue > 1e-3
 
 
 def test_samples_have_the_density_in_two_dimensions(bent):
     """Importance weights of a wide proposal turn expectations under the density into averages, to compare with."""
-    samples = bent.sample(20_000, generator(3))
+    samples = bent.sample(20_000, seeded(3))
     box = torch.tensor([[-5.0, 5.0], [-4.0, 20.0]], dtype=F64)
-    uniform = torch.rand(200_000, 2, generator=generator(4), dtype=F64)
+    uniform = torch.rand(200_000, 2, generator=seeded(4), dtype=F64)
     points = box[:, 0] + (box[:, 1] - box[:, 0]) * uniform
     weights = bent.log_prob(points).exp() * (box[:, 1] - box[:, 0]).prod()
     for statistic in (
@@ -203,7 +175,7 @@ def test_learns_two_modes_and_a_bend(bimodal, bent):
 def test_recovers_the_entropy_of_a_correlated_gaussian(d):
     root = normal(d, d, seed=8)
     entropy = 0.5 * d * math.log(2 * math.pi * math.e) + float(torch.linalg.slogdet(root).logabsdet)
-    model = fitted(normal(5000, d) @ root.T, effort=0.2 if d == 2 else 0.1)
+    model = trained(NormalizingFlow(), normal(5000, d) @ root.T, effort=0.2 if d == 2 else 0.1)
     test = normal(10_000, d, seed=9)
     log_prob, truth = model.log_prob(test @ root.T), 0.5 * (d - test.square().sum(-1)) - entropy
     assert 0 <= float((truth - log_prob).mean()) + 0.01 < 0.09
@@ -212,8 +184,8 @@ def test_recovers_the_entropy_of_a_correlated_gaussian(d):
 @pytest.mark.parametrize("d", [1, 2, 3, 16, 64])
 def test_every_dimension_fits_samples_and_restores_to_the_same_bits(d):
     x = skewed(300, d)
-    model = fitted(x, effort=0.02)
-    samples = model.sample(10, generator())
+    model = trained(NormalizingFlow(), x, effort=0.02)
+    samples = model.sample(10, seeded())
     assert samples.shape == (10, d)
     assert samples.dtype == F64
     log_prob = model.log_prob(x)
@@ -224,14 +196,14 @@ def test_every_dimension_fits_samples_and_restores_to_the_same_bits(d):
     copy = NormalizingFlow()
     copy.restore(model.state_dict(), d)
     assert torch.equal(copy.log_prob(x), log_prob)
-    assert torch.equal(copy.sample(10, generator()), samples)
+    assert torch.equal(copy.sample(10, seeded()), samples)
 
 
 def test_same_generator_same_bits_and_the_global_one_is_untouched():
     before = torch.get_rng_state()
     x = skewed(300, 4)
-    one, two, other = (fitted(x, effort=0.02, seed=seed) for seed in (3, 3, 4))
-    assert torch.equal(one.sample(5, generator()), two.sample(5, generator()))
+    one, two, other = (trained(NormalizingFlow(), x, effort=0.02, seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(one.sample(5, seeded()), two.sample(5, seeded()))
     assert torch.equal(one.log_prob(x), two.log_prob(x))
     assert not torch.equal(one.log_prob(x), other.log_prob(x))
     assert torch.equal(torch.get_rng_state(), before)
@@ -239,14 +211,14 @@ def test_same_generator_same_bits_and_the_global_one_is_untouched():
 
 def test_seeded_restores_the_global_generator_whatever_happens():
     def draw(source: torch.Generator) -> Tensor:
-        with seeded(source):
+        with seeding.seeded(source):
             return torch.nn.Linear(2, 3).weight.detach()
 
     before = torch.get_rng_state()
-    assert torch.equal(draw(generator(1)), draw(generator(1)))
-    source = generator(1)
+    assert torch.equal(draw(seeded(1)), draw(seeded(1)))
+    source = seeded(1)
     assert not torch.equal(draw(source), draw(source))
-    with pytest.raises(RuntimeError), seeded(generator()):
+    with pytest.raises(RuntimeError), seeding.seeded(seeded()):
         torch.rand(3) @ torch.rand(4)
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -257,14 +229,14 @@ def test_replicates_train_in_lockstep_as_they_would_alone(d):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # vmap warns where it falls back to a loop
         models = [NormalizingFlow() for _ in data]
-        together = fit_replicates(models, data, [generator(seed) for seed in (5, 6)], Budget(effort=0.02))
+        together = fit_replicates(models, data, [seeded(seed) for seed in (5, 6)], Budget(effort=0.02))
     built = [NormalizingFlow() for _ in data]
     for model, x, seed in zip(built, data, (5, 6), strict=True):
-        model.build(x, generator(seed))
-    rows = torch.stack([model.prepare(x, generator()) for model, x in zip(built, data, strict=True)])
-    assert Lockstep(built, NormalizingFlow.loss, (), generator()).can_be_mapped(rows)
+        model.build(x, seeded(seed))
+    rows = torch.stack([model.prepare(x, seeded()) for model, x in zip(built, data, strict=True)])
+    assert Lockstep(built, NormalizingFlow.loss, (), seeded()).can_be_mapped(rows)
     for history, x, seed in zip(together, data, (5, 6), strict=True):
-        alone = NormalizingFlow().fit(x, generator(seed), Budget(effort=0.02))
+        alone = NormalizingFlow().fit(x, seeded(seed), Budget(effort=0.02))
         assert history.training == pytest.approx(alone.training, rel=1e-2)
 
 
@@ -277,12 +249,12 @@ def test_log_prob_does_not_depend_on_the_batch(bent):
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_heavy_tails_and_far_away_points_are_finite(d):
     cauchy = normal(3000, d) / normal(3000, d, seed=2)
-    model = fitted(cauchy, effort=0.1)
+    model = trained(NormalizingFlow(), cauchy, effort=0.1)
     assert torch.isfinite(model.log_prob(cauchy)).all()
     assert torch.isfinite(model.log_prob(torch.full((1, d), 1e12, dtype=F64))).all()
-    assert torch.isfinite(model.sample(1000, generator())).all()
+    assert torch.isfinite(model.sample(1000, seeded())).all()
 
 
 def test_a_constant_column_is_survived():
     x = torch.cat([normal(300, 1), torch.ones(300, 1, dtype=F64)], dim=1)
-    assert torch.isfinite(fitted(x, effort=0.02).log_prob(x)).all()
+    assert torch.isfinite(trained(NormalizingFlow(), x, effort=0.02).log_prob(x)).all()

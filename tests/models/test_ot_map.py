@@ -16,20 +16,13 @@ from models.base import Budget, BudgetExceededError, DivergedError, History
 from models.convex_inverse import invert, invert_from_afar
 from models.ot_map import OTMap
 from models.potential import ConvexPotential
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n: int, d: int, seed: int) -> Tensor:
-    return torch.randn(n, d, generator=seeded(seed), dtype=torch.float64)
+from tests.models.fits import normal, seeded
 
 
 def clusters(n: int, d: int, seed: int) -> Tensor:
     """Two to four well-separated normal clusters at the corners of a box."""
     signs = torch.randint(2, (n, min(d, 2)), generator=seeded(seed)).double() * 2 - 1
-    x = 0.3 * normal(n, d, seed + 1)
+    x = 0.3 * normal(n, d, seed=seed + 1)
     x[:, : signs.shape[1]] += signs
     return x
 
@@ -62,7 +55,7 @@ def rough_potential(d: int, seed: int = 0) -> ConvexPotential:
 
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_derivatives_are_those_of_the_potential(d: int) -> None:
-    potential, z = rough_potential(d), normal(20, d, 3)
+    potential, z = rough_potential(d), normal(20, d, seed=3)
     gradient, hessian = potential.derivatives(z)
     by_autograd = torch.func.vmap(torch.func.grad(lambda point: potential(point[None])[0]))(z)
     twice = torch.func.vmap(torch.func.hessian(lambda point: potential(point[None])[0]))(z)
@@ -73,8 +66,8 @@ def test_derivatives_are_those_of_the_potential(d: int) -> None:
 
 @pytest.mark.parametrize("d", [1, 2, 5, 16])
 def test_newton_inverts_the_map_from_anywhere(d: int) -> None:
-    potential, z = rough_potential(d), normal(100, d, 4)
-    x, far = potential.gradient(z).detach(), 1e4 * normal(100, d, 5)
+    potential, z = rough_potential(d), normal(100, d, seed=4)
+    x, far = potential.gradient(z).detach(), 1e4 * normal(100, d, seed=5)
     for image in (x, far):
         back, converged = invert_from_afar(potential, image, torch.zeros_like(z), tolerance=1e-9)
         assert converged.all()
@@ -85,7 +78,7 @@ def test_newton_inverts_the_map_from_anywhere(d: int) -> None:
 
 
 def test_newton_says_so_when_it_did_not_get_there() -> None:
-    potential, x = rough_potential(2), 100 * normal(10, 2, 6)
+    potential, x = rough_potential(2), 100 * normal(10, 2, seed=6)
     _, converged = invert(potential, x, torch.zeros_like(x), iterations=1, tolerance=1e-12)
     assert not converged.any()
     with pytest.raises(ArithmeticError, match="did not invert"):
@@ -104,7 +97,7 @@ def test_the_density_integrates_to_one_in_the_plane(plane: OTMap) -> None:
 
 
 def test_the_density_is_the_change_of_variables_by_autograd(plane: OTMap) -> None:
-    z = normal(50, 2, 8)
+    z = normal(50, 2, seed=8)
 
     def transport(point: Tensor) -> Tensor:
         return plane.shift + plane.scale * (plane.frame @ plane.potential.gradient((plane.frame @ point)[None])[0])
@@ -118,17 +111,17 @@ def test_the_density_is_the_change_of_variables_by_autograd(plane: OTMap) -> Non
 
 
 def test_the_map_is_optimal_for_the_images_it_makes(plane: OTMap) -> None:
-    z = normal(300, 2, 9)
+    z = normal(300, 2, seed=9)
     plan = ot.emd(np.full(300, 1 / 300), np.full(300, 1 / 300), ot.dist(z.numpy(), plane.transport(z).numpy()))
     np.testing.assert_array_equal(plan.argmax(axis=1), np.arange(300))
 
 
 def test_a_correlated_gaussian_gets_its_closed_form_map() -> None:
     factor = torch.tensor([[100.0, 0.0], [80.0, 1.0]], dtype=torch.float64)
-    x = 5 + normal(20_000, 2, 10) @ factor.T
+    x = 5 + normal(20_000, 2, seed=10) @ factor.T
     zero, one = torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
     A, b = ot.gaussian.bures_wasserstein_mapping(zero, zero + 5, one, factor @ factor.T)
-    z = normal(1000, 2, 11)
+    z = normal(1000, 2, seed=11)
     model = fitted(x, effort=0.05)
     error = (model.transport(z) - (z @ A + b)).square().sum(1).mean() / (factor @ factor.T).trace()
     assert error < 1e-3
@@ -141,9 +134,9 @@ def test_a_correlated_gaussian_gets_its_closed_form_map() -> None:
 def test_a_known_map_is_found_better_than_by_the_linear_one(d: int, bound: float) -> None:
     known = rough_potential(d, seed=1)
     known.atoms.data.mul_(3)
-    x, z = known.gradient(normal(5000, d, 12)).detach(), normal(4000, d, 13)
+    x, z = known.gradient(normal(5000, d, seed=12)).detach(), normal(4000, d, seed=13)
     truth = known.gradient(z).detach()
-    root, bias = ot.gaussian.empirical_bures_wasserstein_mapping(normal(10_000, d, 14), x)
+    root, bias = ot.gaussian.empirical_bures_wasserstein_mapping(normal(10_000, d, seed=14), x)
 
     def unexplained(image: Tensor) -> float:
         return float((image - truth).square().sum(1).mean() / truth.var(dim=0).sum())
@@ -222,18 +215,21 @@ def test_units_do_not_matter() -> None:
 
 
 def test_far_points_have_a_density(plane: OTMap) -> None:
-    far = 1e3 * normal(20, 2, 22)
+    far = 1e3 * normal(20, 2, seed=22)
     log_prob = plane.log_prob(far)
     assert torch.isfinite(log_prob).all()
     assert (log_prob < -1e3).all()
 
 
 @pytest.mark.parametrize(
-    ("budget", "message"),
-    [(Budget(effort=0.05, parameters=10), "parameters"), (Budget(effort=0.05, cpu_seconds=1e-3), "CPU seconds")],
+    ("budget", "error", "message"),
+    [
+        (Budget(effort=0.05, parameters=10), ValueError, "parameters"),
+        (Budget(effort=0.05, cpu_seconds=1e-3), BudgetExceededError, "CPU seconds"),
+    ],
 )
-def test_the_budget_is_kept(budget: Budget, message: str) -> None:
-    with pytest.raises(BudgetExceededError, match=message):
+def test_the_budget_is_kept(budget: Budget, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         OTMap().fit(clusters(300, 2, 23), seeded(0), budget)
 
 

@@ -12,10 +12,7 @@ from torch.distributions import MultivariateNormal
 
 from models.base import draw
 from models.pushforward import Pushforward, standard_normal_log_prob
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.models.fits import seeded
 
 
 def affine(batch: tuple[int, ...], k: int) -> tuple[Pushforward, MultivariateNormal]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from metrics import quadrature
@@ -21,17 +21,9 @@ from models.two_stage_vae import TwoStageVAE
 from models.vae import VAE
 from models.vae_flow_posterior import VAEFlowPosterior
 from models.vae_flow_prior import VAEFlowPrior
-from tests.models.fits import skewed
+from tests.models.fits import normal, seeded, skewed
 
 F64 = torch.float64
-
-
-def seeded(seed: int = 0) -> Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=seeded(seed), dtype=F64)
 
 
 def built(model: Any, x: Tensor, noise: float = 0.0) -> Any:
@@ -157,9 +149,10 @@ class Watched:
         self.before: list[dict[str, Tensor]] = []
         train = training._train
 
-        def watch(models, *rest):
-            self.before.append({name: value.detach().clone() for name, value in models[0].named_parameters()})
-            train(models, *rest)
+        def watch(replicates, *rest):
+            model = replicates[0].model
+            self.before.append({name: value.detach().clone() for name, value in model.named_parameters()})
+            train(replicates, *rest)
 
         monkeypatch.setattr(training, "_train", watch)
 

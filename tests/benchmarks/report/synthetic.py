@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.report.content import COSTS, METRICS, SPLIT, Content, Picture, TargetInfo
+from benchmarks.report.content import COSTS, GAUSSIAN, METRICS, ORACLE, SPLIT, Content, Picture, TargetInfo
+from benchmarks.report.families import FAMILIES, MACHINES
 
 TARGETS = [
     TargetInfo("claw", "five narrow modes on a broad one", 1),
@@ -20,36 +22,10 @@ TARGETS = [
     TargetInfo("gaussian_mixture_16d", "modes in sixteen dimensions", 16),
     TargetInfo("digits", "real images, dequantised", 64, image=(8, 8)),
 ]
-MODELS = ["oracle", "gaussian", "gaussian_vae", "l2_autoencoder", "normalizing_flow", "ot_map"]
+MODELS = [ORACLE, GAUSSIAN, *MACHINES]
 #: All sixteen entrants, in the order of pyproject.toml.
-ENTRANTS = [
-    "oracle",
-    "gaussian_vae",
-    "heteroscedastic_vae",
-    "iwae",
-    "vae_flow_posterior",
-    "vae_flow_prior",
-    "two_stage_vae",
-    "l2_autoencoder",
-    "l2_autoencoder_mixture",
-    "normalizing_flow",
-    "flow_matching",
-    "ot_map",
-    "sinkhorn_map",
-    "gaussian_ot",
-    "gaussian_mixture",
-    "gaussian",
-]
-LATENT = {
-    "gaussian_vae",
-    "heteroscedastic_vae",
-    "iwae",
-    "vae_flow_posterior",
-    "vae_flow_prior",
-    "two_stage_vae",
-    "l2_autoencoder",
-    "l2_autoencoder_mixture",
-}
+ENTRANTS = [ORACLE, *chain.from_iterable(FAMILIES.values()), GAUSSIAN]
+LATENT = {*FAMILIES["variational autoencoders"], *FAMILIES["autoencoders"]}
 DENSITY = (
     "log_likelihood", "kl", "fit_gap", "inference_gap", "elbo_gap", "elbo", "approximation_gap", "amortisation_gap"
 )  # fmt: skip
