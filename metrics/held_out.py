@@ -25,10 +25,10 @@ class Sizes:
     batches: int = 6
     sliced: int = 20_000
     projections: int = 256
-    likelihood: int = 10_000
+    likelihood: int = 5_000
     latent: int = 250
     importance_samples: int = 500
-    gaps: int = 100
+    gaps: int = 64
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Quadrature:
         """log p_θ(x) in nats (n,) for x (n, d), and (n,) bool: whether any of the grids resolves it.
 
         A coarse grid is passed over if a trial shows that a tenth of the posteriors are too narrow for it: some of the
-        others are then resolved by accident. On trained models errors of up to 5e-4 nats remain in the root mean square,
+        others are then resolved by accident. On trained models errors of up to 5e-4 nats r.m.s. remain,
         and of 5e-5 in the mean (`pushforward verify`). Values that no grid resolves are nan.
         """
         values = torch.full((len(x),), torch.nan, dtype=x.dtype)

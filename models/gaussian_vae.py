@@ -15,7 +15,7 @@ class GaussianVAE(VAE):
     The decoder's noise is homoscedastic: one σ for each coordinate, learned, the same for every z.
     """
 
-    recipe = Recipe(steps=4000, batch_size=128, learning_rate=1e-2)
+    recipe = Recipe(steps=5000, batch_size=128, learning_rate=1e-2)
 
     def build(self, x: Tensor, generator: Generator) -> None:
         """Both networks and σ, for data like x (n, d)."""

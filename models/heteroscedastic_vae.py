@@ -16,7 +16,7 @@ class HeteroscedasticVAE(VAE):
     log σ starts as a constant and is bounded.
     """
 
-    recipe = Recipe(steps=4000, batch_size=128, learning_rate=1e-2)
+    recipe = Recipe(steps=5000, batch_size=128, learning_rate=1e-2)
 
     def build(self, x: Tensor, generator: Generator) -> None:
         """Both networks, for data like x (n, d)."""

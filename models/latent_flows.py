@@ -8,7 +8,6 @@ from torch import Generator, Tensor, nn
 from models.seeding import seeded
 from models.splines import BOUND, SplineCoupling
 
-LAYERS = 2
 HIDDEN = 64
 BINS = 8
 
@@ -16,16 +15,16 @@ BINS = 8
 class LatentFlow(nn.Module):
     """T, near the identity at the start: couplings of rational-quadratic splines (Durkan et al. 2019)."""
 
-    def __init__(self, features: int, generator: Generator, context: int = 0) -> None:
-        """features: k. context: c, how many numbers steer the map; 0 for a single map."""
+    def __init__(self, features: int, layers: int, generator: Generator, context: int = 0) -> None:
+        """features: k. layers: couplings. context: c, how many numbers steer the map; 0 for a single map."""
         super().__init__()
-        layers: list[Transform] = []
+        transforms: list[Transform] = []
         with seeded(generator):
-            for _ in range(LAYERS):
+            for _ in range(layers):
                 # Reversed, so that every coordinate has its turn in either half.
-                layers += [ReversePermutation(features)] if features > 1 else []
-                layers += [SplineCoupling(features, HIDDEN, BINS, BOUND, own=True, context=context)]
-        self.transform = CompositeTransform(layers).to(generator.device)
+                transforms += [ReversePermutation(features)] if features > 1 else []
+                transforms += [SplineCoupling(features, HIDDEN, BINS, BOUND, own=True, context=context)]
+        self.transform = CompositeTransform(transforms).to(generator.device)
 
     def push(self, noise: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """T(ε; c) (..., k) and log |det ∂T/∂ε| (...), for ε (..., k) and c (..., c), which broadcast."""

@@ -13,8 +13,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.passes.shape_prop import ShapeProp
 
+aten = torch.ops.aten
 Loss = Callable[..., Tensor]
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -72,13 +75,12 @@ class Lockstep:
         state = self._generator.get_state()
         try:
             program = make_fx(step)(self.parameters, x)
+            ShapeProp(program).propagate(self.parameters, x)
         except Exception:  # whatever is wrong with the loss, calling it plainly will say so better
             return None
         finally:
             self._generator.set_state(state)
-        program.graph.eliminate_dead_code()
-        program.recompile()
-        return program
+        return _without_idle(program)
 
     def can_be_mapped(self, x: Tensor) -> bool:
         """Whether `vmap` can map the loss: tried on a few points of x (R, b, d)."""
@@ -109,6 +111,25 @@ class Lockstep:
 
     def _one(self, state: dict[str, Tensor], x: Tensor) -> Tensor:
         return torch.func.functional_call(self._skeleton, state, (x, self._generator))
+
+
+def _without_idle(program: GraphModule) -> GraphModule:
+    """The program without the operations that return what they are given: a quarter of them, left by `vmap`."""
+    for node in program.graph.nodes:
+        source = node.args[0] if node.args else None
+        if isinstance(source, Node) and _is_idle(node, source):
+            node.replace_all_uses_with(source)
+    program.graph.eliminate_dead_code()
+    program.recompile()
+    return program
+
+
+def _is_idle(node: Node, source: Node) -> bool:
+    """Whether a node reshapes its source to the same shape, multiplies it by one or takes its first power."""
+    if node.target in (aten.view.default, aten._unsafe_view.default, aten.expand.default):
+        before, after = source.meta["tensor_meta"], node.meta["tensor_meta"]
+        return (before.shape, before.stride) == (after.shape, after.stride)
+    return node.target in (aten.mul.Scalar, aten.pow.Tensor_Scalar) and node.args[1:] == (1,)
 
 
 class _Loss(nn.Module):

@@ -26,7 +26,7 @@ class VAEFlowPrior(VAE):
         d, k, shape, noise = self.start(x)
         self.encoder = NormalNetwork(d, k, shape, generator)
         self.decoder = NormalNetworkWithNoise(k, d, shape, generator, noise)
-        self.flow = LatentFlow(k, generator)
+        self.flow = LatentFlow(k, 2, generator)
 
     def prior(self) -> Pushforward:
         """p(z)."""
