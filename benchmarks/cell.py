@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -152,7 +151,7 @@ def _run(cell: Cell) -> CellResult:
 
 
 def _training_set(cell: Cell, target: Target, replicate: int) -> Tensor:
-    train, _ = target.split(cell.train, 1, generator("data", target=target.name, replicate=replicate))
+    train, _ = target.split(cell.train, 1, generator("data", target=cell.target.name, replicate=replicate))
     return train
 
 
@@ -172,8 +171,8 @@ def _reference(plugin: Plugin, replicate: int, sizes: Sizes) -> tuple[HeldOut, R
 
 
 def _rules(target: Target) -> tuple[Rule, ...]:
-    """Quadratures under the target, ever finer; none under one with heavy tails, where no grid may reach far enough."""
-    if not isinstance(target, ExactTarget) or math.isfinite(target.moments):
+    """Quadratures under the target, ever finer; none under one without a variance, where no grid reaches far enough."""
+    if not isinstance(target, ExactTarget) or target.moments <= 2:
         return ()
     found = [target.nodes(spacing) for spacing in (4.0, 2.0, 1.0)]
     return tuple(Rule(*nodes, target.log_prob(nodes[0])) for nodes in found if nodes is not None)

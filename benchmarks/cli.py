@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,11 +18,15 @@ from benchmarks import execution, lookup
 from benchmarks import publish as publishing
 from benchmarks import report as reports
 from benchmarks import suite as suites
+from benchmarks.cell import CellResult
 from benchmarks.content import content_of
 from benchmarks.errors import UserError
 from benchmarks.progress import Progress
 from benchmarks.store import Store
 from benchmarks.targets.user_data import DataFileError
+
+if TYPE_CHECKING:
+    from benchmarks.study.prediction import Prediction
 
 app = typer.Typer(
     help="How well can a Gaussian be morphed into anything, and which Gaussian is the bottleneck? "
@@ -69,33 +73,50 @@ def run(
     planned = execution.plan(
         suite, models=model, targets=target, data=data, replicates=replicates, device=device, out=out_folder
     )
-    command = shlex.join(["pushforward", *sys.argv[1:]])
-    try:
-        with Progress(planned.cells, out) as progress:
-            results = execution.carry_out(
-                planned, workers=workers, scheduler=scheduler, fresh=fresh, observer=progress, command=command
-            )
-    except KeyboardInterrupt:
-        err.print("interrupted; every finished cell is kept, and the same command goes on from there")
-        raise typer.Exit(130) from None
+    results = _carry_out(planned, workers=workers, scheduler=scheduler, fresh=fresh)
     _report(planned.store)
-    bad = [cell for cell, result in zip(planned.cells, results, strict=True) if result.status != "ok"]
-    for cell, result in zip(planned.cells, results, strict=True):
-        if result.status != "ok":
-            err.print(f"[bold red]{result.status}[/] {escape(cell.name)}: {escape(result.reason)}", highlight=False)
-    if bad:
-        err.print(f"{len(bad)} of {len(results)} cells have no score; the same command tries them again")
-        raise typer.Exit(1)
+    _account_for(planned, results)
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="The study: bottleneck.")] = "bottleneck",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A fifth of the training and half of the replicates: to see it work.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on this machine; 0 runs in this one. Default: one per core.")
+    ] = None,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Directory of the study. Default: results/ and its name.")
+    ] = None,
+) -> None:
+    """Put predictions to the test: compute what is not there yet, then write the page with their verdicts.
+
+    Stopping it loses no finished cell; the same command goes on from there.
+    """
+    from benchmarks import study as studies  # draws figures and fits models: the other commands do without
+
+    planned = studies.plan(name, quick=quick, out=out_folder)
+    results = _carry_out(planned, workers=workers, scheduler=None, fresh=False)
+    _report_study(studies.STUDIES[name], planned.store)
+    _account_for(planned, results)
 
 
 @app.command()
 def report(
     folder: Annotated[str, typer.Argument(help="The directory of a run, such as results/standard.")],
 ) -> None:
-    """Make tables, figures and the page again, from what the run has stored."""
+    """Make tables, figures and the page again, from what the run or the study has stored."""
+    from benchmarks import study as studies
+
     store = Store(Path(folder))
     store.renew_tables()
-    _report(store)
+    predictions = studies.predictions_of(store)
+    if predictions:
+        _report_study(predictions, store)
+    else:
+        _report(store)
 
 
 @app.command()
@@ -196,6 +217,29 @@ def list_suites() -> None:
     out.print(table)
 
 
+def _carry_out(planned: execution.Plan, *, workers: int | None, scheduler: str | None, fresh: bool) -> list[CellResult]:
+    command = shlex.join(["pushforward", *sys.argv[1:]])
+    try:
+        with Progress(planned.cells, out) as progress:
+            return execution.carry_out(
+                planned, workers=workers, scheduler=scheduler, fresh=fresh, observer=progress, command=command
+            )
+    except KeyboardInterrupt:
+        err.print("interrupted; every finished cell is kept, and the same command goes on from there")
+        raise typer.Exit(130) from None
+
+
+def _account_for(planned: execution.Plan, results: list[CellResult]) -> None:
+    """Say which cells have no score, and exit with 1 if there are any."""
+    bad = [cell for cell, result in zip(planned.cells, results, strict=True) if result.status != "ok"]
+    for cell, result in zip(planned.cells, results, strict=True):
+        if result.status != "ok":
+            err.print(f"[bold red]{result.status}[/] {escape(cell.name)}: {escape(result.reason)}", highlight=False)
+    if bad:
+        err.print(f"{len(bad)} of {len(results)} cells have no score; the same command tries them again")
+        raise typer.Exit(1)
+
+
 def _report(store: Store) -> None:
     content = content_of(store)
     reports.write_report(content, store.folder)
@@ -204,6 +248,14 @@ def _report(store: Store) -> None:
     out.print(
         f"tables, figures and the page are in {escape(str(store.folder))}; open {escape(str(store.folder))}/index.html"
     )
+
+
+def _report_study(predictions: tuple[Prediction, ...], store: Store) -> None:
+    from benchmarks import study as studies
+
+    for table in studies.write(predictions, store):
+        out.print(reports.to_terminal(table))
+    out.print(f"the page is {escape(str(store.folder))}/index.html")
 
 
 def _first_line(docstring: str | None) -> str:

@@ -14,7 +14,7 @@ from benchmarks import engine, lookup, machine
 from benchmarks import suite as suites
 from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
-from benchmarks.lookup import ORACLE, Plugin
+from benchmarks.lookup import Plugin
 from benchmarks.source import versions
 from benchmarks.store import Store
 from benchmarks.suite import Suite
@@ -60,18 +60,10 @@ def plan(
     if replicates is not None and replicates < 1:
         raise UserError(f"--replicates {replicates}: there must be at least 1")
     _check_device(device)
-    target_plugins = [lookup.find("target", name) for name in (targets or ([] if data else chosen.targets))]
+    target_plugins = lookup.find_all("target", targets or ([] if data else chosen.targets))
     if data is not None:
         target_plugins.append(lookup.data(data))
-    model_plugins = [
-        Plugin("model", ORACLE, "benchmarks.oracle:oracle") if name == ORACLE else lookup.find("model", name)
-        for name in (models or chosen.models)
-    ]
-    for kind, plugins in (("model", model_plugins), ("target", target_plugins)):
-        names = [plugin.name for plugin in plugins]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise UserError(f"{kind} {', '.join(sorted(twice))} is named twice")
+    model_plugins = lookup.find_all("model", models or chosen.models)
     cells = [
         Cell(
             model=model,

@@ -1,7 +1,8 @@
 """How models and targets are found: by entry point, by file, or, for data, by the file that holds it.
 
 Built-in models and targets use the same doors as everyone's: the entry points `pushforward.models` and
-`pushforward.targets`. A name that contains ".py:" is a file and an object in it.
+`pushforward.targets`. A name that contains ".py:" is a file and an object in it. Either may be followed by arguments
+for its constructor, as in `gaussian_vae[hidden=16]`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from benchmarks import arguments
+from benchmarks.arguments import Arguments
 from benchmarks.errors import UserError, unknown
 from benchmarks.targets.base import Target
 from benchmarks.targets.user_data import load_data
@@ -27,11 +32,15 @@ Kind = Literal["model", "target"]
 
 @dataclass(frozen=True)
 class Plugin:
-    """Where a model or a target comes from: "package.module:Object", "/path/file.py:Object" or a data file."""
+    """Where a model or a target comes from: "package.module:Object", "/path/file.py:Object" or a data file.
+
+    name: with the arguments, where there are any.
+    """
 
     kind: Kind
     name: str
     source: str
+    arguments: Arguments = ()
 
     def file(self) -> Path:
         """The file that defines it, or, for data, the data themselves."""
@@ -46,7 +55,11 @@ class Plugin:
         return Path(found.origin)
 
     def load(self) -> Any:
-        """The object itself: a `Model` class, or a callable without arguments that returns a `Target`."""
+        """What makes the model or the target when it is called: with the plug-in's arguments, so without any."""
+        return partial(self.found(), **dict(self.arguments)) if self.arguments else self.found()
+
+    def found(self) -> Any:
+        """The object itself: a `Model` class, or a callable that returns a `Target`."""
         path, _, attribute = self.source.rpartition(":")
         if not attribute.isidentifier():
             return lambda: load_data(self.source)
@@ -66,10 +79,48 @@ def available(kind: Kind) -> dict[str, Plugin]:
 
 
 def find(kind: Kind, name: str) -> Plugin:
-    """The plug-in called `name`, or the one that `name` says the file of.
+    """The plug-in called `name`, with its arguments. Raises UserError if there is none, or if it is a sweep of them."""
+    found = sweep(kind, name)
+    if len(found) > 1:
+        raise UserError(f"{kind} {name!r} is {len(found)} {kind}s; one is needed here")
+    return found[0]
 
-    Raises UserError if there is none, with the nearest valid names.
+
+def find_all(kind: Kind, names: Sequence[str]) -> list[Plugin]:
+    """The plug-ins called so, in this order. Raises UserError as `sweep` does, and where one is named twice."""
+    plugins = [plugin for name in names for plugin in sweep(kind, name)]
+    written = [plugin.name for plugin in plugins]
+    twice = {name for name in written if written.count(name) > 1}
+    if twice:
+        raise UserError(f"{kind} {', '.join(sorted(twice))} is named twice")
+    return plugins
+
+
+def sweep(kind: Kind, name: str) -> list[Plugin]:
+    """The plug-ins that `name` means: one, or one for each of the listed values of its arguments.
+
+    Raises UserError if there is none, with the nearest valid names, and for arguments that it does not take.
     """
+    bare, choices = arguments.split(name)
+    plugin = _find(kind, bare)
+    if choices == [()]:
+        return [plugin]
+    if plugin.name == ORACLE:
+        raise UserError(f"{kind} {name!r}: {ORACLE} has no arguments")
+    found = plugin.found()
+    checked = [arguments.check(kind, plugin.name, found, each) for each in choices]
+    plugins = [replace(plugin, name=arguments.written(plugin.name, each), arguments=each) for each in checked]
+    for each in plugins:
+        try:
+            each.load()()
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{kind} {each.name}: {error}") from error
+    return plugins
+
+
+def _find(kind: Kind, name: str) -> Plugin:
+    if kind == "model" and name == ORACLE:
+        return Plugin("model", ORACLE, "benchmarks.oracle:oracle")
     if ".py:" in name:
         path, _, attribute = name.rpartition(":")
         if not Path(path).is_file():

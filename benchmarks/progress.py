@@ -56,6 +56,10 @@ class Progress:
 
     def _draw(self) -> Group:
         models = list(dict.fromkeys(cell.model.name for cell in self.cells))
+        targets = {cell.target.name for cell in self.cells}
+        if len(self.cells) < len(models) * len(targets):  # a study: its table would be mostly holes
+            running = (Text(f"{name}: {time.monotonic() - began:.0f} s …") for name, began in self.running.items())
+            return Group(*running, Text(self._summary(), style="dim"))
         table = Table(box=None, padding=(0, 1), header_style="bold")
         table.add_column("target")
         for model in models:

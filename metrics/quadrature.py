@@ -20,7 +20,7 @@ FINENESS = {0.5: 0.9, 1.0: 0.9, 2.0: 0.5}  # of each grid, and the share of a tr
 TRIAL = 64
 AGREEMENT, ALONG_AXES = 0.005, 0.05
 EDGE = 1e-6
-NEGLIGIBLE = 45.0
+NEGLIGIBLE = 30.0
 _ELEMENTS = 500_000
 _LEAF = 64
 _DECODED = 8_192
@@ -104,7 +104,7 @@ def _by_kernel(kernel: NormalKernel, sums: Tensor, x: Tensor) -> tuple[Tensor, T
 def _fill(values: Tensor, resolved: Tensor, x: Tensor, rows: Tensor, kernel: NormalKernel, sums: Tensor) -> None:
     """The results at the points x[rows], which are halved along their widest axis until few neighbours are left.
 
-    Nodes that cannot matter to any of them go first: all that are left out weigh less than 1e-14 of the sum.
+    Nodes that cannot matter to any of them go first: all that are left out weigh less than 1e-7 of the sum.
     """
     near = kernel.near(x[rows], NEGLIGIBLE)
     kernel, sums = kernel.at(near), sums[near]

@@ -11,7 +11,6 @@ from models.networks import Shape, normal, standard_normal
 from models.training import GradientTrained
 from models.whitening import Standardization
 
-MOST_LATENTS = 16
 FEW_DIMENSIONS = 3
 
 
@@ -21,6 +20,7 @@ class VAE(GradientTrained, LatentModel):
     `encoder` and `decoder` take whitened rows and latents to normal laws, as those of `models.networks` do.
     """
 
+    most_latents = 16
     encoder: nn.Module
     decoder: nn.Module
     origin: Tensor
@@ -28,7 +28,7 @@ class VAE(GradientTrained, LatentModel):
     def __init__(
         self, latent_dim: int | None = None, hidden: int = 64, depth: int = 2, noise: float | None = None
     ) -> None:
-        """latent_dim: k; by default the data's dimension, at most 16.
+        """latent_dim: k; by default the data's dimension, at most `most_latents`, 16.
 
         noise: σ at the start, in the data's own standard deviations; by default 0.07 in up to three dimensions and 0.2
         above. Begun much wider, the ELBO of narrow curves is caught where the decoder ignores the latent.
@@ -42,7 +42,7 @@ class VAE(GradientTrained, LatentModel):
     def start(self, x: Tensor) -> tuple[int, int, Shape, float]:
         """Whitening by x (n, d) and the prior; returns d, k, the shape of the networks and σ at the start."""
         d = x.shape[1]
-        k = self.latent_dim or min(d, MOST_LATENTS)
+        k = self.latent_dim or min(d, self.most_latents)
         self.whitening = Standardization(x)
         self.register_buffer("origin", torch.zeros(k, device=x.device))
         gain, noise = (5.0, 0.07) if d <= FEW_DIMENSIONS else (3.0, 0.2)

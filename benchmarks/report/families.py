@@ -18,6 +18,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "vae_flow_posterior",
         "vae_flow_prior",
         "two_stage_vae",
+        "full_covariance_vae",
+        "exact_likelihood_vae",
     ),
     "autoencoders": ("l2_autoencoder", "l2_autoencoder_mixture"),
     "flows": ("normalizing_flow", "flow_matching"),
@@ -28,6 +30,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 #: Models that are another one with one of its Gaussians replaced: what that one costs is the difference.
 REPLACED: dict[str, dict[str, str]] = {
     "gaussian_vae": {
+        "full_covariance_vae": "a full covariance for q(z|x)",
+        "exact_likelihood_vae": "the likelihood itself in place of the ELBO",
         "iwae": "an importance-weighted bound in place of the ELBO",
         "heteroscedastic_vae": "a noise p(x|z) that depends on z",
         "vae_flow_posterior": "a flow for q(z|x)",

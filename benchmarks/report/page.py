@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from benchmarks.report.answer import QUESTION, short_answer
 from benchmarks.report.content import Content
@@ -17,9 +17,8 @@ from benchmarks.report.tables import cost_table, failure_table, metric_table, me
 from benchmarks.report.text import plain
 
 
-def page(content: Content, drawn: dict[str, dict[str, bytes]] | None = None) -> str:
-    """The page, with its figures inside it; drawn: what `figures.draw` made of this content, if it is at hand."""
-    drawn = draw(content) if drawn is None else drawn
+def template(name: str) -> Template:
+    """A template of this folder. Whatever it is given is escaped, and set on one line without control characters."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -29,15 +28,21 @@ def page(content: Content, drawn: dict[str, dict[str, bytes]] | None = None) -> 
         # Markup, a str of its own kind, is the template's; plain strings come from the run.
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
+    return environment.get_template(name)
+
+
+def embedded(title: str, caption: str, png: bytes) -> dict[str, str]:
+    """A figure as the templates show it: inside the page."""
+    return {"title": title, "caption": caption, "data": base64.b64encode(png).decode()}
+
+
+def page(content: Content, drawn: dict[str, dict[str, bytes]] | None = None) -> str:
+    """The page, with its figures inside it; drawn: what `figures.draw` made of this content, if it is at hand."""
+    drawn = draw(content) if drawn is None else drawn
     shown = {
-        name: {
-            "title": drawing.title,
-            "caption": drawing.caption,
-            "data": base64.b64encode(drawn[name]["png"]).decode(),
-        }
-        for name, drawing in figures(content).items()
+        name: embedded(drawing.title, drawing.caption, drawn[name]["png"]) for name, drawing in figures(content).items()
     }
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2").render(
         question=QUESTION,
         answer=short_answer(content),
         summary=summary_table(content),

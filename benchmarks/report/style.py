@@ -35,9 +35,9 @@ _HUES = {
 }
 _OTHER_HUES = ("#d55e00", "#7d7200", "#56b4e9", "#5b4a8a", "#ca9161")
 # Within a family: towards white where positive, towards black where negative; the first member has the hue itself.
-_SHADES = (0.0, 0.5, -0.5, 0.27, -0.28, 0.68)
+_SHADES = (0.0, 0.5, -0.5, 0.27, -0.28, 0.68, 0.39, -0.14)
 _MARKERS = {
-    "variational autoencoders": "ov<*ph",
+    "variational autoencoders": "ov<*ph.>",
     "autoencoders": "Dd",
     "flows": "sX",
     "transport maps": "^P8",

@@ -127,7 +127,7 @@ def total_mass(found: ExactTarget) -> float:
     """The integral of the density over the line or the plane."""
     if found.name in {"uniform", "checkerboard"}:  # midpoints of a grid that the edges are lines of: exact
         points, volume = grid((-4.0,) * found.dimension, (4.0,) * found.dimension, step=0.1)
-    elif found.name in {"laplace", "student_t2"}:
+    elif found.name in {"laplace", "student_t", "student_t2"}:
         # x = sinh(u), on each side of the kink: tails of any power become exponential.
         parts = [
             scipy.integrate.quad(
@@ -298,8 +298,10 @@ PINNED = {
     "pinwheel": -5.107163386881744,
     "rings": -17.694754431113772,
     "spiral": -4.00692225403311,
+    "student_t": -1.0600064541065983,
     "student_t2": -1.1057460989650794,
     "student_t_8d": -2.2677539732737575,
+    "two_modes": -8.370249561610668,
     "two_moons": -4.0017905878962825,
     "uniform": -0.6931471805599453,
 }

@@ -88,6 +88,8 @@ MOMENTS = {
     "laplace": ([0], [[2]]),
     "uniform": ([0], [[1 / 3]]),
     "bimodal": ([0], [[4 + 1 / 16]]),
+    "student_t": ([0], [[3]]),
+    "two_modes": ([0], [[17]]),
     "claw": ([0], [[0.5 + 0.1 * (1 + 0.25 + 0 + 0.25 + 1 + 5 * 0.01)]]),
     "eight_gaussians": ([0, 0], [[2.04, 0], [0, 2.04]]),
     "two_moons": (
@@ -181,7 +183,7 @@ def reference_entropy(name: str) -> float:
         z, volume = grid((-8.5, -8.5), (8.5, 8.5), step=0.04)
         normal = -0.5 * z.square().sum(dim=1) - math.log(2 * PI)
         return volume * float(normal.exp() @ (torch.linalg.slogdet(target.jacobian(z)).logabsdet - normal))
-    if name in {"bimodal", "claw", "eight_gaussians", "two_moons", "spiral"}:
+    if name in {"bimodal", "claw", "two_modes", "eight_gaussians", "two_moons", "spiral"}:
         points, volume = grid(*target.box, step=0.7 * target.step)  # type: ignore[attr-defined]
         return volume * float(torch.special.entr(target.log_prob(points).exp()).sum())
     return target.entropy()  # closed forms, which test_references.py holds against scipy's

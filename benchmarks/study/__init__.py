@@ -1,0 +1,8 @@
+"""Studies: falsifiable predictions, the cells that decide them, and the page that says how they came out."""
+
+from __future__ import annotations
+
+from benchmarks.study.planning import STUDIES, plan, predictions_of
+from benchmarks.study.report import write
+
+__all__ = ["STUDIES", "plan", "predictions_of", "write"]

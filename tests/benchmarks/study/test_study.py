@@ -1,0 +1,138 @@
+"""Predictions, their verdicts, and the page that shows them."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import execution, lookup, study
+from benchmarks.errors import UserError
+from benchmarks.report.statistics import Estimate
+from benchmarks.study import evidence, modes, noise, planning, prediction
+from benchmarks.study.prediction import Claim, overall
+from benchmarks.study.pushing import steepest
+from benchmarks.targets.base import TransportTarget
+from models.base import Budget
+from models.gaussian import Gaussian
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.1, 0.2, "supported"), (-0.3, -0.1, "refuted"), (-0.1, 0.1, "undecided"), (math.nan, math.nan, "undecided")],
+)
+def test_a_claim_is_decided_by_its_whole_interval(low: float, high: float, verdict: str) -> None:
+    assert Claim("the effect is positive", Estimate((low + high) / 2, low, high), at_least=0.0).verdict == verdict
+
+
+def test_what_was_not_measured_is_undecided_and_one_refuted_claim_refutes():
+    assert Claim("anything", None).verdict == "undecided"
+    assert overall(["supported", "undecided", "refuted"]) == "refuted"
+    assert overall(["supported", "undecided"]) == "undecided"
+    assert overall(["supported", "supported"]) == "supported"
+    assert overall([]) == "undecided"
+
+
+def test_the_floor_of_a_gaussian_target_is_the_divergence_of_two_gaussians():
+    """ν is then a point mass: KL(N(0, 1) ‖ N(0, σ²)) = ½ (1/σ² − 1) + ln σ."""
+    sigma = 1.5
+    assert noise.floor("two_modes[separation=0.0]", sigma) == pytest.approx(
+        (1 / sigma**2 - 1) / 2 + math.log(sigma), abs=5e-4
+    )
+
+
+def test_the_floor_vanishes_where_the_target_is_wide_enough_and_grows_with_sigma():
+    floors = [noise.floor("bimodal", sigma) for sigma in (0.05, 0.2, 0.4)]
+    assert floors[0] < 1e-3
+    assert floors[0] < floors[1] < floors[2]
+
+
+def test_the_exact_slope_is_that_of_the_optimal_map():
+    target = lookup.find("target", modes.apart(4.0)).load()()
+    assert isinstance(target, TransportTarget)
+    z = torch.tensor([[-1e-4], [1e-4]], dtype=torch.float64)
+    slope = float(target.transport(z).diff(dim=0) / 2e-4)
+    assert slope == pytest.approx(modes.exact_slope(4.0), rel=1e-3)
+
+
+def test_the_steepest_slope_of_a_gaussian_is_its_deviation():
+    generator = torch.Generator().manual_seed(0)
+    x = 3 * torch.randn(4_000, 1, generator=generator, dtype=torch.float64)
+    model = Gaussian()
+    model.fit(x, generator, Budget())
+    assert steepest(model) == pytest.approx(float(x.std(unbiased=False)), rel=1e-3)
+
+
+def test_every_cell_of_every_study_is_there_under_the_name_it_is_asked_for():
+    for name, predictions in study.STUDIES.items():
+        cells = study.plan(name, out=Path("results/never")).cells
+        names = {(cell.target.name, cell.model.name) for cell in cells}
+        assert len(names) == len(cells)
+        for each in predictions:
+            for experiment in each.experiments:
+                assert {(t, m) for t in experiment.targets for m in experiment.models} <= names
+
+
+def test_a_study_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean bottleneck"):
+        study.plan("bottlenek", out=tmp_path / "x")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of one prediction, with next to no training."""
+    patch = pytest.MonkeyPatch()
+    from benchmarks.study import maps
+
+    patch.setitem(planning.STUDIES, "tiny", (maps.PREDICTION,))
+    patch.setattr(planning, "QUICK", planning.Extent(replicates=2, train=400, effort=0.005))
+    folder = tmp_path_factory.mktemp("study") / "tiny"
+    planned = study.plan("tiny", quick=True, out=folder)
+    execution.carry_out(planned, workers=0)
+    study.write((maps.PREDICTION,), planned.store)
+    yield folder
+    patch.undo()
+
+
+def test_the_page_holds_the_verdict_and_its_numbers_are_those_of_the_tables(folder: Path) -> None:
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "Transform the sample or the distribution?" in page
+    assert re.search(r"supported|refuted|undecided", page)
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    for file in re.findall(r"\]\((figures/[^)]+)\)", readme):
+        assert (folder / file).is_file()
+
+
+def test_the_same_store_gives_the_same_bytes(folder: Path) -> None:
+    from benchmarks.store import Store
+    from benchmarks.study import maps
+
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "cells" not in path.parts}
+    study.write((maps.PREDICTION,), Store(folder))
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_study_without_numbers_is_undecided_and_still_a_page(tmp_path: Path, folder: Path) -> None:
+    from benchmarks.store import Store
+
+    (tmp_path / "scores.csv").write_text("target,model,replicate,metric,value,error,status,reason\n")
+    (tmp_path / "costs.csv").write_text("target,model,replicate,metric,value\n")
+    (tmp_path / "run.json").write_bytes((folder / "run.json").read_bytes())
+    store = Store(tmp_path)
+    for each in study.STUDIES["bottleneck"]:
+        assert each.find(evidence.Evidence(store)).verdict == "undecided"
+    study.write(study.STUDIES["bottleneck"], store)
+    assert "undecided" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_predictions_are_whole() -> None:
+    for each in study.STUDIES["bottleneck"]:
+        assert isinstance(each, prediction.Prediction)
+        assert each.statement.endswith(".")
+        assert each.theory.endswith(".")
+        assert re.search(r"\d{4}", each.source)
