@@ -22,6 +22,8 @@ publish: bench  ## the reference run that the README shows, made by the code as 
 	$(BIN)/pushforward run maps
 	cp results/maps/tables/map_l2_uvp.md results/published/tables/maps.md
 	cp results/maps/tables/map_l2_uvp.csv results/published/tables/maps.csv
+	$(BIN)/pushforward study bottleneck
+	$(BIN)/python -m benchmarks publish results/bottleneck
 	$(BIN)/pushforward verify --out results/published/tables
 	$(BIN)/python -m benchmarks.efficiency --out results/published/tables
 	$(BIN)/python -m benchmarks.sample_size --out results/published

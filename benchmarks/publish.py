@@ -1,4 +1,4 @@
-"""The reference run that the README shows: a finished run's tables and figures, copied where git keeps them."""
+"""The reference run and study that the README shows: their tables and figures, copied where git keeps them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from benchmarks.files import write_bytes, write_text
 from benchmarks.report import readme_section, replace_generated, results_readme, write_report
 from benchmarks.report.figures import write_hero
 from benchmarks.store import Store
+from benchmarks.study.planning import predictions_of
+from benchmarks.study.report import readme_section as study_section
+from benchmarks.study.report import write
 
 KEPT = ("run.json", "scores.csv", "costs.csv")
 
@@ -17,10 +20,13 @@ KEPT = ("run.json", "scores.csv", "costs.csv")
 def publish(run: Path, published: Path, readme: Path) -> None:
     """Copy what a report is made of (not the cells), write the report there, and renew the README's generated part.
 
-    Raises UserError if the run is not complete, or the README lacks its markers.
+    A study goes into a folder of its own there. Raises UserError if a run is not complete, or the README lacks its
+    markers.
     """
     store = Store(run)
     content = content_of(store)
+    if predictions_of(store):
+        return _publish_study(store, published / run.name, readme)
     cells = content.scores.groupby(["target", "model"]).ngroups
     expected = len(content.targets) * len(content.models)
     if cells < expected:
@@ -36,3 +42,21 @@ def publish(run: Path, published: Path, readme: Path) -> None:
     write_text(readme, renewed)
     comparison = results_readme(content).replace("](figures/", f"]({published.name}/figures/")
     write_text(published.parent / "README.md", comparison)
+    return None
+
+
+def _publish_study(store: Store, published: Path, readme: Path) -> None:
+    predictions = predictions_of(store)
+    planned = {(t, m) for p in predictions for e in p.experiments for t in e.targets for m in e.models}
+    missing = planned - set(map(tuple, store.scores()[["target", "model"]].drop_duplicates().to_numpy()))
+    if missing:
+        raise UserError(f"{store.folder} lacks {len(missing)} of its {len(planned)} cells; finish it first")
+    try:
+        section = study_section(predictions, store, str(published))
+        renewed = replace_generated(readme.read_text(encoding="utf-8"), section, "study")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{readme}: {error}") from error
+    write(predictions, store, published)
+    for name in KEPT:
+        write_bytes(published / name, (store.folder / name).read_bytes())
+    write_text(readme, renewed)

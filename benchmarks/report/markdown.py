@@ -11,8 +11,6 @@ from benchmarks.report.render import to_markdown, with_foot
 from benchmarks.report.summary import summary_table
 from benchmarks.report.tables import Table, cost_table, failure_table, metric_table, metric_tables, target_table
 
-BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
-
 
 def results_readme(content: Content) -> str:
     """The whole report, with its figures as relative links: the same as the page."""
@@ -41,13 +39,14 @@ def readme_section(content: Content) -> str:
     return "\n\n".join([_answer(content), to_markdown(table).rstrip(), text.markdown(table.caption)]) + "\n"
 
 
-def replace_generated(readme: str, section: str) -> str:
-    """The README with this section between its markers; markers that are missing or repeated are refused."""
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
-        raise ValueError(f"the README must hold {BEGIN!r} once and, after it, {END!r} once")
-    before, rest = readme.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{section.strip()}\n{END}{after}"
+def replace_generated(readme: str, section: str, name: str = "generated") -> str:
+    """The README with this section between the markers of that name; those missing or repeated are refused."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    if readme.count(begin) != 1 or readme.count(end) != 1 or readme.index(begin) > readme.index(end):
+        raise ValueError(f"the README must hold {begin!r} once and, after it, {end!r} once")
+    before, rest = readme.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n{section.strip()}\n{end}{after}"
 
 
 def _answer(content: Content) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.report.statistics import Estimate
 from benchmarks.report.style import BODY, INK, MUTED, SMALL, WIDTH, canvas, look, nothing
@@ -78,6 +80,7 @@ def _draw(panel: Panel, axis: Axes) -> list[End]:
         known = _known(line, panel)
         if not known:
             continue
+        known.sort(key=lambda point: point[0])
         x, y = [point for point, _ in known], [value.value for _, value in known]
         colour = COLOURS[line.style % len(COLOURS)]
         axis.plot(x, y, color=colour, lw=1.4, ls="--" if line.dashed else "-",
@@ -91,10 +94,23 @@ def _draw(panel: Panel, axis: Axes) -> list[End]:
         axis.axhline(level, color=MUTED, lw=0.8, ls=":")
         axis.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), fontsize=SMALL, color=MUTED, va="bottom")
     ticks = sorted({point for line in panel.lines for point, _ in _known(line, panel)})
-    if 1 < len(ticks) <= 9:
+    if 1 < len(ticks) <= 7:
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
+    elif panel.log_x:
+        _plain(axis.xaxis)
+    if panel.log_y:
+        _plain(axis.yaxis)
     return ends
+
+
+def _plain(axis: Axis) -> None:
+    """Ticks of a logarithmic axis as 0.01, 0.1, 1: where it spans less than a decade, 0.02 and 0.05 between them."""
+    low, high = axis.get_view_interval()
+    few = high / low < 50
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _label(axis: Axes, ends: Sequence[End]) -> None:
@@ -138,6 +154,8 @@ def dots(groups: Sequence[tuple[str, Sequence[tuple[str, Estimate | None, int]]]
                 if math.isfinite(low):
                     axis.plot([low, value.high], [row, row], color=colour, lw=1.2)
                 axis.plot([value.value], [row], color=colour, marker="o", ms=4.5)
+            if log:
+                _plain(axis.xaxis)
             axis.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=BODY)
             axis.set_ylim(len(rows) - 0.5, -0.5)
         figure.tight_layout(w_pad=1.5)
@@ -145,7 +163,11 @@ def dots(groups: Sequence[tuple[str, Sequence[tuple[str, Estimate | None, int]]]
 
 
 def _known(line: Line, panel: Panel) -> list[tuple[float, Estimate]]:
-    return [(x, value) for x, value in line.points if value is not None and (value.value > 0 or not panel.log_y)]
+    return [
+        (x, value)
+        for x, value in line.points
+        if value is not None and (value.value > 0 or not panel.log_y) and math.isfinite(x)
+    ]
 
 
 __all__ = ["WIDTH", "Line", "Panel", "curves", "dots"]

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from benchmarks import lookup
-from benchmarks.report.statistics import Estimate, median, seed
+from benchmarks.report.statistics import Estimate, median, positive_median, seed
 from benchmarks.store import Store
 from benchmarks.targets.base import Target
 from models.base import Model
@@ -26,7 +26,6 @@ class Evidence:
         """Of the cells that the store holds; those that are missing have no values."""
         self._store = store
         self._scores = store.scores()
-        self._costs = store.costs()
         self._read = cache(store.read)
         self._measured: dict[tuple[str, str, str], pd.Series] = {}
 
@@ -34,10 +33,6 @@ class Evidence:
         """The score of each replicate that has a number; the index is the replicate."""
         rows = self._rows(self._scores, metric, target, model)
         return rows[rows["status"] == "ok"].set_index("replicate")["value"]
-
-    def parameters(self, target: str, model: str) -> float:
-        """How many parameters the model has, as the costs say."""
-        return float(self._rows(self._costs, "parameters", target, model)["value"].median())
 
     def estimate(self, metric: str, target: str, model: str) -> Estimate | None:
         """The median over replicates with its 95 % interval; None where no replicate has a number."""
@@ -100,11 +95,14 @@ def of_replicates(values: pd.Series) -> Estimate | None:
     return median(values.to_numpy(dtype=float), np.full(len(values), np.nan), generator)
 
 
+def ratio(a: pd.Series, b: pd.Series) -> Estimate | None:
+    """The median of a / b over the replicates that both have, positive as both are; None where they share none."""
+    values = (a / b).dropna()
+    if values.empty or not bool((values > 0).all()):
+        return of_replicates(values)
+    return positive_median(values.to_numpy(), np.random.default_rng(seed("study", json.dumps(values.tolist()))))
+
+
 def difference(a: pd.Series, b: pd.Series) -> pd.Series:
     """a − b."""
     return a - b
-
-
-def ratio(a: pd.Series, b: pd.Series) -> pd.Series:
-    """a / b."""
-    return a / b

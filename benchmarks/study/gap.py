@@ -21,10 +21,8 @@ def wide(width: int) -> str:
 def find(evidence: Evidence) -> Finding:
     """What is left of each part from the narrowest to the widest VAE."""
     left = {
-        (metric, target): evidence.combined(
-            evidence.values(metric, target, wide(WIDTHS[-1])), evidence.values(metric, target, wide(WIDTHS[0])),
-            by=ratio,
-        )
+        (metric, target): ratio(
+            evidence.values(metric, target, wide(WIDTHS[-1])), evidence.values(metric, target, wide(WIDTHS[0])))
         for metric in ("fit_gap", "inference_gap")
         for target in TARGETS
     }  # fmt: skip

@@ -62,10 +62,8 @@ def find(evidence: Evidence) -> Finding:
         for noise in NOISES
     }
     free = {
-        target: evidence.combined(
-            evidence.values("kl", target, "heteroscedastic_vae"), evidence.values("kl", target, "gaussian_vae"),
-            by=ratio,
-        )
+        target: ratio(
+            evidence.values("kl", target, "heteroscedastic_vae"), evidence.values("kl", target, "gaussian_vae"))
         for target in EDGES
     }  # fmt: skip
     claims = [

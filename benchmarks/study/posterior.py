@@ -38,9 +38,7 @@ def find(evidence: Evidence) -> Finding:
 
     prices = {target: price(target) for target in TARGETS}
     tighter = {
-        target: evidence.combined(
-            *(evidence.values("kl", target, weighted(samples)) for samples in (SAMPLES[-1], SAMPLES[0])), by=ratio
-        )
+        target: ratio(*(evidence.values("kl", target, weighted(samples)) for samples in (SAMPLES[-1], SAMPLES[0])))
         for target in TARGETS
     }
     claims = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.content import content_of
 from benchmarks.files import write_bytes, write_text
@@ -11,13 +12,14 @@ from benchmarks.report.answer import QUESTION
 from benchmarks.report.page import embedded, template
 from benchmarks.report.render import to_latex, with_foot
 from benchmarks.report.style import encode
-from benchmarks.report.tables import Cell, Table
+from benchmarks.report.tables import Cell, Table, cells
 from benchmarks.store import Store
 from benchmarks.study.evidence import Evidence
 from benchmarks.study.prediction import Claim, Finding, Prediction
 from benchmarks.study.tabular import said
 
-WORDS = {"supported": "", "refuted": "word", "undecided": "frame"}
+VERDICTS = ("supported", "refuted", "undecided")
+LEADING = "posterior"  # the figure that answers the question at a glance
 
 
 @dataclass(frozen=True)
@@ -27,28 +29,30 @@ class Part:
     prediction: Prediction
     finding: Finding
     claims: Table
-    figure: dict[str, str]
+    files: dict[str, bytes]
+
+    @property
+    def figure(self) -> dict[str, str]:
+        """The figure, to be embedded in the page."""
+        return embedded(self.prediction.title, self.finding.caption, self.files["png"])
 
 
-def write(predictions: tuple[Prediction, ...], store: Store) -> list[Table]:
-    """Write index.html, README.md, tables/ and figures/ into the study's directory; the verdicts, for the terminal.
+def write(predictions: tuple[Prediction, ...], store: Store, folder: Path | None = None) -> list[Table]:
+    """Write index.html, README.md, tables/ and figures/; the verdicts, for the terminal.
 
-    The same store gives the same bytes.
+    folder: where, by default the study's own directory. The same store gives the same bytes.
     """
-    evidence = Evidence(store)
+    folder = folder or store.folder
     content = content_of(store)
-    parts = []
-    for prediction in predictions:
-        finding = prediction.find(evidence)
-        figure = finding.figure()
-        for suffix in ("png", "svg"):
-            write_bytes(store.folder / "figures" / f"{prediction.name}.{suffix}", encode(figure, suffix))
-        shown = embedded(prediction.title, finding.caption, encode(figure, "png"))
-        parts.append(Part(prediction, finding, claims_table(prediction.name, finding.claims), shown))
+    parts = _parts(predictions, store)
+    for part in parts:
+        for suffix, data in part.files.items():
+            write_bytes(folder / "figures" / f"{part.prediction.name}.{suffix}", data)
     verdicts = verdict_table(parts)
     for table in [verdicts, *(part.claims for part in parts), *(t for part in parts for t in part.finding.tables)]:
-        write_text(store.folder / "tables" / f"{table.name}.md", _section(table, ""))
-        write_text(store.folder / "tables" / f"{table.name}.tex", to_latex(table))
+        write_text(folder / "tables" / f"{table.name}.md", _section(table, ""))
+        write_text(folder / "tables" / f"{table.name}.tex", to_latex(table))
+        write_text(folder / "tables" / f"{table.name}.csv", cells(table).to_csv(index=False, lineterminator="\n"))
     page = template("study.html.j2").render(
         question=QUESTION,
         answer=[part.finding.summary for part in parts],
@@ -57,9 +61,43 @@ def write(predictions: tuple[Prediction, ...], store: Store) -> list[Table]:
         failures=failure_table(content),
         provenance=content.provenance,
     )
-    write_text(store.folder / "index.html", page)
-    write_text(store.folder / "README.md", _markdown(parts, verdicts, content.provenance))
+    write_text(folder / "index.html", page)
+    write_text(folder / "README.md", _markdown(parts, verdicts, content.provenance))
     return [verdicts]
+
+
+def readme_section(predictions: tuple[Prediction, ...], store: Store, published: str) -> str:
+    """The verdicts and what decided them, for the top-level README."""
+    parts = _parts(predictions, store)
+    lines = [f"{number}. {_brief(part)}" for number, part in enumerate(parts, start=1)]
+    figure = next(part for part in parts if part.prediction.name == LEADING)
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"![{text.markdown(figure.prediction.title)}]({published}/figures/{LEADING}.png)",
+            "",
+            text.markdown(figure.finding.caption),
+            "",
+            f"The whole study, with every claim, interval and table: [{published}/README.md]({published}/README.md).",
+        ]
+    )
+
+
+def _brief(part: Part) -> str:
+    verdict = f"**{part.finding.verdict}**"
+    return f"{text.markdown(part.prediction.statement)} {verdict}. {text.markdown(part.finding.summary)}"
+
+
+def _parts(predictions: tuple[Prediction, ...], store: Store) -> list[Part]:
+    evidence = Evidence(store)
+    parts = []
+    for prediction in predictions:
+        finding = prediction.find(evidence)
+        figure = finding.figure()
+        files = {suffix: encode(figure, suffix) for suffix in ("png", "svg")}
+        parts.append(Part(prediction, finding, claims_table(prediction.name, finding.claims), files))
+    return parts
 
 
 def verdict_table(parts: list[Part]) -> Table:
@@ -91,7 +129,7 @@ def claims_table(name: str, claims: tuple[Claim, ...]) -> Table:
 
 def _count(claims: tuple[Claim, ...]) -> str:
     verdicts = [claim.verdict for claim in claims]
-    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in WORDS if verdict in verdicts)
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS if verdict in verdicts)
 
 
 def _section(table: Table, heading: str = "### ") -> str:

@@ -35,7 +35,7 @@ def pushforward(monkeypatch, capsys, tmp_path):
     return call
 
 
-@pytest.mark.parametrize("command", ["run", "report", "models", "targets", "suites", "publish"])
+@pytest.mark.parametrize("command", ["run", "report", "models", "targets", "suites", "publish", "study"])
 def test_every_command_has_help(pushforward, command):
     code, output, _ = pushforward(command, "--help")
     assert code == 0
@@ -55,6 +55,27 @@ def test_the_lists_name_everything(pushforward):
     assert code == 0
     for name in ("smoke", "standard", "full"):
         assert name in output
+
+
+def test_a_sweep_of_arguments_is_a_model_for_each_value(pushforward, tiny):
+    sweep = "gaussian_mixture[components=[1, 4], iterations=5]"
+    options = ("--model", sweep, "--target", "two_modes[separation=6]", "--workers", "0", "--out", "results/sweep")
+    code, _, errors = pushforward("run", tiny, *options)
+    assert (code, errors) == (0, "")
+    scores = pd.read_csv("results/sweep/scores.csv", keep_default_na=False)
+    assert set(scores["target"]) == {"two_modes[separation=6.0]"}
+    kl = scores[scores["metric"] == "kl"].set_index(["model", "replicate"])["value"].astype(float)
+    one, four = (f"gaussian_mixture[components={k},iterations=5]" for k in (1, 4))
+    assert set(scores["model"]) == {one, four}
+    assert (kl[four] < kl[one]).all()
+    before = Path("results/sweep/scores.csv").read_bytes()
+    _, output, _ = pushforward("run", tiny, *options)
+    assert output.count("(kept)") == 2
+    assert Path("results/sweep/scores.csv").read_bytes() == before
+    code, _, errors = pushforward("run", tiny, "--model", "gaussian_mixture[component=4]", "--out", "results/other")
+    assert code == 2
+    assert "did you mean components" in errors
+    assert not Path("results/other").exists()
 
 
 def test_a_run_writes_everything_and_a_report_writes_it_again(pushforward, tiny):

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from benchmarks import execution, lookup, study
+from benchmarks import publish as publishing
 from benchmarks.errors import UserError
 from benchmarks.report.statistics import Estimate
 from benchmarks.study import evidence, modes, noise, planning, prediction
+from benchmarks.study import report as reporting
 from benchmarks.study.prediction import Claim, overall
 from benchmarks.study.pushing import steepest
 from benchmarks.targets.base import TransportTarget
@@ -88,6 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from benchmarks.study import maps
 
     patch.setitem(planning.STUDIES, "tiny", (maps.PREDICTION,))
+    patch.setattr(reporting, "LEADING", "maps")
     patch.setattr(planning, "QUICK", planning.Extent(replicates=2, train=400, effort=0.005))
     folder = tmp_path_factory.mktemp("study") / "tiny"
     planned = study.plan("tiny", quick=True, out=folder)
@@ -115,6 +118,21 @@ def test_the_same_store_gives_the_same_bytes(folder: Path) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "cells" not in path.parts}
     study.write((maps.PREDICTION,), Store(folder))
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_publishing_a_study_renews_its_part_of_the_readme(tmp_path: Path, folder: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("# Top\n<!-- study: begin -->\n<!-- study: end -->\nbottom\n")
+    publishing.publish(folder, tmp_path / "published", readme)
+    text = readme.read_text(encoding="utf-8")
+    assert re.search(r"\*\*(supported|refuted|undecided)\*\*", text)
+    assert text.endswith("bottom\n")
+    kept = tmp_path / "published" / "tiny"
+    assert {"index.html", "README.md", "scores.csv", "costs.csv", "run.json"} <= {path.name for path in kept.iterdir()}
+    assert not (kept / "cells").exists()
+    readme.write_text("# nothing to renew\n")
+    with pytest.raises(UserError, match="study: begin"):
+        publishing.publish(folder, tmp_path / "published", readme)
 
 
 def test_a_study_without_numbers_is_undecided_and_still_a_page(tmp_path: Path, folder: Path) -> None:
