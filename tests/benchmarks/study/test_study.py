@@ -12,8 +12,9 @@ import torch
 from benchmarks import execution, lookup, study
 from benchmarks import publish as publishing
 from benchmarks.errors import UserError
+from benchmarks.oracle import oracle
 from benchmarks.report.statistics import Estimate
-from benchmarks.study import evidence, modes, noise, planning, prediction
+from benchmarks.study import evidence, maps, modes, noise, planning, prediction, tails
 from benchmarks.study import report as reporting
 from benchmarks.study.prediction import Claim, overall
 from benchmarks.study.pushing import steepest
@@ -68,6 +69,26 @@ def test_the_steepest_slope_of_a_gaussian_is_its_deviation():
     assert steepest(model) == pytest.approx(float(x.std(unbiased=False)), rel=1e-3)
 
 
+def test_the_far_mass_of_the_target_itself_is_one():
+    """200 of the 200,000 draws are expected there: four standard errors are 0.28."""
+    law = lookup.find("target", "student_t[degrees=3]").load()()
+    assert tails.beyond(oracle(law), law) == pytest.approx(1.0, abs=0.29)
+
+
+@pytest.mark.parametrize("separation", [2.0, 6.0])
+def test_the_mass_between_the_modes_is_that_of_its_closed_form(separation: float) -> None:
+    law = lookup.find("target", modes.apart(separation)).load()()
+    expected = modes.exact_between(separation)
+    error = math.sqrt(expected / modes.DRAWS)
+    assert modes.between(oracle(law), law) == pytest.approx(expected, abs=4 * error)
+
+
+def test_the_optimal_map_costs_what_it_costs_and_is_no_way_off():
+    law = lookup.find("target", maps.TARGET).load()()
+    assert maps.cost(oracle(law), law) == pytest.approx(1.0)
+    assert maps.off(oracle(law), law) == pytest.approx(0.0, abs=1e-9)
+
+
 def test_every_cell_of_every_study_is_there_under_the_name_it_is_asked_for():
     for name, predictions in study.STUDIES.items():
         cells = study.plan(name, out=Path("results/never")).cells
@@ -87,8 +108,6 @@ def test_a_study_that_there_is_not(tmp_path: Path) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one prediction, with next to no training."""
     patch = pytest.MonkeyPatch()
-    from benchmarks.study import maps
-
     patch.setitem(planning.STUDIES, "tiny", (maps.PREDICTION,))
     patch.setattr(reporting, "LEADING", "maps")
     patch.setattr(planning, "QUICK", planning.Extent(replicates=2, train=400, effort=0.005))
@@ -113,7 +132,6 @@ def test_the_page_holds_the_verdict_and_its_numbers_are_those_of_the_tables(fold
 
 def test_the_same_store_gives_the_same_bytes(folder: Path) -> None:
     from benchmarks.store import Store
-    from benchmarks.study import maps
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "cells" not in path.parts}
     study.write((maps.PREDICTION,), Store(folder))
