@@ -131,9 +131,9 @@ def _label(axis: Axes, ends: Sequence[End]) -> None:
         )  # fmt: skip
 
 
-def dots(groups: Sequence[tuple[str, Sequence[tuple[str, Estimate | None, int]]]], x: str, log: bool = True) -> Figure:
-    """A panel a group; in it a row for each name, with its estimate. The number is its colour's."""
-    groups = [(title, rows) for title, rows in groups if any(value is not None for _, value, _ in rows)]
+def dots(groups: Sequence[tuple[str, Sequence[tuple[str, Estimate | None]]]], x: str, log: bool = True) -> Figure:
+    """A panel a group; in it a row for each name, with its estimate; the last row, what the others are held against."""
+    groups = [(title, rows) for title, rows in groups if any(value is not None for _, value in rows)]
     if not groups:
         return nothing("no cell of this experiment has a number")
     count = max(len(rows) for _, rows in groups)
@@ -146,17 +146,17 @@ def dots(groups: Sequence[tuple[str, Sequence[tuple[str, Estimate | None, int]]]
             axis.grid(True, axis="x")
             if log:
                 axis.set_xscale("log")
-            for row, (_, value, style) in enumerate(rows):
+            for row, (_, value) in enumerate(rows):
                 if value is None or (log and value.value <= 0):
                     continue
-                colour = COLOURS[style % len(COLOURS)]
+                colour = COLOURS[1] if row == len(rows) - 1 else COLOURS[0]
                 low = max(value.low, 0.2 * value.value) if log else value.low
                 if math.isfinite(low):
                     axis.plot([low, value.high], [row, row], color=colour, lw=1.2)
                 axis.plot([value.value], [row], color=colour, marker="o", ms=4.5)
             if log:
                 _plain(axis.xaxis)
-            axis.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=BODY)
+            axis.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=BODY)
             axis.set_ylim(len(rows) - 0.5, -0.5)
         figure.tight_layout(w_pad=1.5)
     return figure

@@ -50,10 +50,7 @@ def find(evidence: Evidence) -> Finding:
         for target in TARGETS
     ]  # fmt: skip
     rows = [((way,), [evidence.estimate("kl", target, model) for target in TARGETS]) for way, model in WAYS]
-    groups = [
-        (target, [(way, evidence.estimate("kl", target, model), i) for i, (way, model) in enumerate(WAYS)])
-        for target in TARGETS
-    ]
+    groups = [(target, [(way, evidence.estimate("kl", target, model)) for way, model in WAYS]) for target in TARGETS]
     summary = "At equal capacity the Gaussian q costs " + "; ".join(
         f"{said(prices[target][1], 'nats')} on {target}, where the Gaussian p(x|z) keeps "
         f"{said(evidence.estimate('kl', target, EXACT), 'nats')}"
