@@ -82,7 +82,7 @@ def run(
 def study(
     name: Annotated[str, typer.Argument(help="The study: bottleneck.")] = "bottleneck",
     quick: Annotated[
-        bool, typer.Option("--quick", help="A fifth of the training and half of the replicates: to see it work.")
+        bool, typer.Option("--quick", help="Little training, few points and replicates: to see it work.")
     ] = False,
     workers: Annotated[
         int | None, typer.Option(help="Processes on this machine; 0 runs in this one. Default: one per core.")

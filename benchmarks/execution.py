@@ -62,7 +62,7 @@ def plan(
     _check_device(device)
     target_plugins = lookup.find_all("target", targets or ([] if data else chosen.targets))
     if data is not None:
-        target_plugins.append(lookup.data(data))
+        target_plugins = lookup.distinct([*target_plugins, lookup.data(data)])
     model_plugins = lookup.find_all("model", models or chosen.models)
     cells = [
         Cell(

@@ -88,11 +88,15 @@ def find(kind: Kind, name: str) -> Plugin:
 
 def find_all(kind: Kind, names: Sequence[str]) -> list[Plugin]:
     """The plug-ins called so, in this order. Raises UserError as `sweep` does, and where one is named twice."""
-    plugins = [plugin for name in names for plugin in sweep(kind, name)]
+    return distinct([plugin for name in names for plugin in sweep(kind, name)])
+
+
+def distinct(plugins: list[Plugin]) -> list[Plugin]:
+    """The same ones. Raises UserError where two of a kind have one name: a run could not tell their cells apart."""
     written = [plugin.name for plugin in plugins]
-    twice = {name for name in written if written.count(name) > 1}
-    if twice:
-        raise UserError(f"{kind} {', '.join(sorted(twice))} is named twice")
+    twice = {plugin.name: plugin.kind for plugin in plugins if written.count(plugin.name) > 1}
+    for name, kind in sorted(twice.items()):
+        raise UserError(f"{kind} {name} is named twice")
     return plugins
 
 

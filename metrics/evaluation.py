@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from metrics import importance, likelihood
+from metrics import likelihood
 from metrics.catalogue import METRICS
 from metrics.distances import DISTANCES, Reference, sample
 from metrics.held_out import HeldOut, Sizes
@@ -99,7 +99,7 @@ def _likelihood(
         draws = sizes.importance_samples // 4
         values, _ = known(bank).quadrature.log_prob(rule.x)
         return completed(
-            rule, values, lambda x: importance.log_prob(model, x, draws, known(bank), generator), generator
+            rule, values, lambda x: likelihood.beyond_grids(model, x, draws, known(bank), generator), generator
         )
 
     kl = attempt(lambda: integrated_kl(held_out.rules, integrate, found["kl"]))

@@ -71,15 +71,31 @@ def of_latent(model: LatentModel, x: Tensor, samples: int, gaps: int, bank: Bank
 
 
 def log_prob(model: LatentModel, x: Tensor, samples: int, bank: Bank, generator: Generator) -> Estimate:
-    """log p_θ at x (n, d), (n,): quadrature for one or two latents, importance sampling for the points it leaves."""
+    """log p_θ at x (n, d), (n,): quadrature for one or two latents, `beyond_grids` for the points it leaves."""
     if not bank.quadrature.applies:
         return importance.log_prob(model, x, samples, bank, generator)
     values, resolved = bank.quadrature.log_prob(x)
-    unsampled = torch.full_like(values, torch.nan)
-    estimate = Estimate(values, unsampled, unsampled, torch.zeros_like(values), ~torch.isfinite(values))
+    estimate = _settled(values)
     if bool(resolved.all()):
         return estimate
-    return estimate.put(~resolved, importance.log_prob(model, x[~resolved], samples, bank, generator))
+    return estimate.put(~resolved, beyond_grids(model, x[~resolved], samples, bank, generator))
+
+
+def beyond_grids(model: LatentModel, x: Tensor, samples: int, bank: Bank, generator: Generator) -> Estimate:
+    """`log_prob` where the quadrature's own grids are known to fail: importance sampling, and where that fails too,
+    one that is finer than all of them."""
+    estimate = importance.log_prob(model, x, samples, bank, generator)
+    if not bool(estimate.failing.any()):
+        return estimate
+    values, resolved = bank.quadrature.last_resort(x[estimate.failing])
+    mended = estimate.failing.masked_scatter(estimate.failing, resolved)
+    return estimate.put(mended, _settled(values[resolved]))
+
+
+def _settled(values: Tensor) -> Estimate:
+    """Values (n,) that needed no sampling."""
+    unsampled = torch.full_like(values, torch.nan)
+    return Estimate(values, unsampled, unsampled, torch.zeros_like(values), ~torch.isfinite(values))
 
 
 def elbo(model: LatentModel, x: Tensor, generator: Generator, draws: int = ELBO_DRAWS) -> Tensor:

@@ -170,4 +170,4 @@ def _known(line: Line, panel: Panel) -> list[tuple[float, Estimate]]:
     ]
 
 
-__all__ = ["WIDTH", "Line", "Panel", "curves", "dots"]
+__all__ = ["Line", "Panel", "curves", "dots"]

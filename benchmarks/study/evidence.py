@@ -43,14 +43,6 @@ class Evidence:
         generator = np.random.default_rng(seed("study", metric, target, model))
         return median(rows["value"].to_numpy(), rows["error"].to_numpy(dtype=float), generator)
 
-    def combined(self, *series: pd.Series, by: Callable[..., pd.Series]) -> Estimate | None:
-        """The median of a function of the same replicates of several series; None where they share no replicate."""
-        table = pd.concat(series, axis=1, join="inner").dropna()
-        if table.empty:
-            return None
-        values = by(*(table.iloc[:, i] for i in range(len(series))))
-        return of_replicates(values)
-
     def measured(self, name: str, measure: Measure, target: str, model: str) -> pd.Series:
         """A property of each fitted model that no score holds, by replicate. name: for the memory of it."""
         key = (name, target, model)
@@ -91,18 +83,30 @@ def of_replicates(values: pd.Series) -> Estimate | None:
     """The median over replicates, with an interval from their spread alone; None where there are none."""
     if values.empty:
         return None
-    generator = np.random.default_rng(seed("study", json.dumps([float(value) for value in values])))
-    return median(values.to_numpy(dtype=float), np.full(len(values), np.nan), generator)
+    return median(values.to_numpy(dtype=float), np.full(len(values), np.nan), np.random.default_rng(_seed(values)))
+
+
+def positive(values: pd.Series) -> Estimate | None:
+    """`of_replicates` of what cannot be negative: its interval is made on the logarithm, where no value is 0."""
+    if values.empty or bool((values <= 0).any()):
+        return of_replicates(values)
+    return positive_median(values.to_numpy(dtype=float), np.random.default_rng(_seed(values)))
 
 
 def ratio(a: pd.Series, b: pd.Series) -> Estimate | None:
-    """The median of a / b over the replicates that both have, positive as both are; None where they share none."""
-    values = (a / b).dropna()
-    if values.empty or not bool((values > 0).all()):
-        return of_replicates(values)
-    return positive_median(values.to_numpy(), np.random.default_rng(seed("study", json.dumps(values.tolist()))))
+    """The median of a / b over the replicates that both have, both positive; None where they share none."""
+    return positive((a / b).dropna())
 
 
-def difference(a: pd.Series, b: pd.Series) -> pd.Series:
-    """a − b."""
-    return a - b
+def difference(a: pd.Series, b: pd.Series) -> Estimate | None:
+    """The median of a − b over the replicates that both have; None where they share none."""
+    return of_replicates((a - b).dropna())
+
+
+def exactly(value: float) -> Estimate:
+    """A number that has no error."""
+    return Estimate(value, value, value)
+
+
+def _seed(values: pd.Series) -> int:
+    return seed("study", json.dumps([float(value) for value in values]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.report.statistics import Estimate
 from benchmarks.study.charts import Line, Panel, curves
 from benchmarks.study.evidence import Evidence, difference
 from benchmarks.study.prediction import Claim, Experiment, Finding, Prediction
@@ -24,10 +25,8 @@ def mixture(penalty: float) -> str:
 def find(evidence: Evidence) -> Finding:
     """The KL of either against the VAE of the same size, at every penalty."""
 
-    def against(target: str, model: str):  # type: ignore[no-untyped-def]
-        return evidence.combined(
-            evidence.values("kl", target, model), evidence.values("kl", target, "gaussian_vae"), by=difference
-        )
+    def against(target: str, model: str) -> Estimate | None:
+        return difference(evidence.values("kl", target, model), evidence.values("kl", target, "gaussian_vae"))
 
     worse = {(t, b): against(t, gaussian(b)) for t in TARGETS for b in PENALTIES}
     best = {t: min(PENALTIES, key=lambda b: _value(evidence, t, gaussian(b))) for t in TARGETS}

@@ -37,7 +37,7 @@ class Extent:
     effort: float
 
 
-FULL = Extent(replicates=3, train=20_000, effort=1.0)
+FULL = Extent(replicates=6, train=20_000, effort=1.0)
 QUICK = Extent(replicates=2, train=5_000, effort=0.2)
 
 

@@ -208,6 +208,32 @@ def test_noise_that_depends_on_the_latent(generator: Generator) -> None:
         assert float(excess.mean()) < 4 * float(excess.std()) / math.sqrt(len(excess))
 
 
+def test_a_decoder_too_sharp_for_every_grid_but_the_last(generator: Generator) -> None:
+    """σ = 0.008: posteriors a third as wide as the finest grid is coarse. Nothing is left to importance sampling."""
+    model = LinearVAE(2, 2, sigma=0.008)
+    x, _ = importance.draw_joint(model, 100, generator)
+    grids = quadrature.Quadrature(model)
+    assert not bool(grids.log_prob(x)[1].any())
+    values, resolved = grids.last_resort(x)
+    assert bool(resolved.all())
+    torch.testing.assert_close(values, model.exact_log_prob(x), rtol=0, atol=1e-9)
+
+
+def test_what_sampling_fails_on_goes_to_the_last_grid(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One point in three is declared to have failed: those become exact, and the others stay as they are."""
+    model = LinearVAE(2, 2)
+    x, _ = importance.draw_joint(model, 30, generator)
+    bank = Bank.of(model, generator, 2_000)
+    sampled = importance.log_prob(model, x, 200, bank, generator)
+    failing = torch.arange(30) % 3 == 0
+    monkeypatch.setattr(importance, "log_prob", lambda *_: sampled._replace(failing=failing))
+    mended = likelihood.beyond_grids(model, x, 200, bank, generator)
+    assert not bool(mended.failing.any())
+    torch.testing.assert_close(mended.log_prob[failing], model.exact_log_prob(x)[failing], rtol=0, atol=1e-9)
+    assert torch.equal(mended.log_prob[~failing], sampled.log_prob[~failing])
+    assert bool((mended.variance[failing] == 0).all())
+
+
 @pytest.mark.parametrize("options", [{}, {"shift": 2.0, "diagonal": True}], ids=str)
 def test_thirty_two_latents(options: dict, generator: Generator) -> None:
     model = LinearVAE(32, 40, **options)
@@ -225,7 +251,7 @@ def test_the_kernel_leaves_out_only_what_does_not_count(spread: float, generator
     kernel = NormalKernel.of(mean, scale.square(), log_weight)
     exact = (Independent(Normal(mean, scale), 1).log_prob(x[:, None]) + log_weight).logsumexp(1)
     torch.testing.assert_close(kernel(x).logsumexp(1), exact, rtol=0, atol=1e-8)
-    near = kernel.near(x, 45.0)
+    near = kernel.near(x, quadrature.NEGLIGIBLE)
     torch.testing.assert_close(kernel.at(near)(x).logsumexp(1), exact, rtol=0, atol=1e-8)
 
 
