@@ -26,7 +26,7 @@ from benchmarks.store import Store
 from benchmarks.targets.user_data import DataFileError
 
 if TYPE_CHECKING:
-    from benchmarks.study.prediction import Prediction
+    from benchmarks.study.prediction import Study
 
 app = typer.Typer(
     help="How well can a Gaussian be morphed into anything, and which Gaussian is the bottleneck? "
@@ -112,9 +112,9 @@ def report(
 
     store = Store(Path(folder))
     store.renew_tables()
-    predictions = studies.predictions_of(store)
-    if predictions:
-        _report_study(predictions, store)
+    found = studies.study_of(store)
+    if found is not None:
+        _report_study(found, store)
     else:
         _report(store)
 
@@ -250,11 +250,14 @@ def _report(store: Store) -> None:
     )
 
 
-def _report_study(predictions: tuple[Prediction, ...], store: Store) -> None:
+def _report_study(study: Study, store: Store) -> None:
     from benchmarks import study as studies
 
-    for table in studies.write(predictions, store):
-        out.print(reports.to_terminal(table))
+    made = studies.made(study, store)
+    studies.write(made, store.folder)
+    for sentence in made.answer:
+        out.print(f"• {escape(sentence)}")
+    out.print(reports.to_terminal(made.verdicts))
     out.print(f"the page is {escape(str(store.folder))}/index.html")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.errors import UserError
-from benchmarks.report.content import Content, Picture, TargetInfo
+from benchmarks.report.content import Content, Curve, Picture, TargetInfo
 from benchmarks.store import Store
 
 TUNING = (
@@ -39,12 +39,20 @@ def content_of(store: Store) -> Content:
             density=None if density is None else density.double().numpy(),
         )
 
+    @cache
+    def curves(target: str, model: str) -> list[Curve]:
+        arrays = {} if (result := store.read(target, model)) is None else result.arrays
+        of = [number for number in range(manifest["replicates"]) if f"{number}/history/step" in arrays]
+        found = [tuple(arrays[f"{n}/history/{part}"].double().numpy() for part in ("step", "training")) for n in of]
+        return [(step, loss) for step, loss in found if len(step)]
+
     return Content(
         scores=store.scores(),
         costs=store.costs(),
         targets=[_target(info) for info in manifest["targets"]],
         models=list(manifest["models"]),
         pictures=picture,
+        curves=curves,
         provenance=_provenance(store, manifest),
     )
 

@@ -10,9 +10,10 @@ from benchmarks.files import write_bytes, write_text
 from benchmarks.report import readme_section, replace_generated, results_readme, write_report
 from benchmarks.report.figures import write_hero
 from benchmarks.store import Store
-from benchmarks.study.planning import predictions_of
+from benchmarks.study.planning import study_of
+from benchmarks.study.prediction import Study
+from benchmarks.study.report import made, write
 from benchmarks.study.report import readme_section as study_section
-from benchmarks.study.report import write
 
 KEPT = ("run.json", "scores.csv", "costs.csv")
 
@@ -25,8 +26,9 @@ def publish(run: Path, published: Path, readme: Path) -> None:
     """
     store = Store(run)
     content = content_of(store)
-    if predictions_of(store):
-        return _publish_study(store, published / run.name, readme)
+    study = study_of(store)
+    if study is not None:
+        return _publish_study(study, store, published / run.name, readme)
     cells = content.scores.groupby(["target", "model"]).ngroups
     expected = len(content.targets) * len(content.models)
     if cells < expected:
@@ -45,18 +47,18 @@ def publish(run: Path, published: Path, readme: Path) -> None:
     return None
 
 
-def _publish_study(store: Store, published: Path, readme: Path) -> None:
-    predictions = predictions_of(store)
-    planned = {(t, m) for p in predictions for e in p.experiments for t in e.targets for m in e.models}
+def _publish_study(study: Study, store: Store, published: Path, readme: Path) -> None:
+    planned = {(t, m) for p in study.predictions for e in p.experiments for t in e.targets for m in e.models}
     missing = planned - set(map(tuple, store.scores()[["target", "model"]].drop_duplicates().to_numpy()))
     if missing:
         raise UserError(f"{store.folder} lacks {len(missing)} of its {len(planned)} cells; finish it first")
+    report = made(study, store)
     try:
-        section = study_section(predictions, store, str(published))
+        section = study_section(report, str(published))
         renewed = replace_generated(readme.read_text(encoding="utf-8"), section, "study")
     except (OSError, ValueError) as error:
         raise UserError(f"{readme}: {error}") from error
-    write(predictions, store, published)
+    write(report, published)
     for name in KEPT:
         write_bytes(published / name, (store.folder / name).read_bytes())
     write_text(readme, renewed)

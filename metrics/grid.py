@@ -15,7 +15,6 @@ from models.pushforward import Pushforward
 INTERVALS = {1: 8_192, 2: 256}
 FEWEST = {1: 256, 2: 32}
 REACH = 7.0
-_PUSHED = 65_536
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ def grid(prior: Distribution, fineness: float = 1.0) -> Grid | None:
     intervals = round(fineness * INTERVALS[k])
     if isinstance(prior, Pushforward):
         unit, log_weight, sums = _standard(k, intervals)
-        z = torch.cat([prior.push(nodes) for nodes in unit.split(_PUSHED)])
-        found = Grid(z, log_weight, sums)
+        found = Grid(prior.push(unit), log_weight, sums)
     elif (
         isinstance(prior, MixtureSameFamily) and (components := Gaussians.of(prior.component_distribution)) is not None
     ):

@@ -22,13 +22,13 @@ class Sizes:
     """
 
     wasserstein: int = 800
-    batches: int = 6
+    batches: int = 5
     sliced: int = 20_000
     projections: int = 256
     likelihood: int = 5_000
-    latent: int = 250
-    importance_samples: int = 500
-    gaps: int = 64
+    latent: int = 200
+    importance_samples: int = 400
+    gaps: int = 48
 
 
 @dataclass(frozen=True)

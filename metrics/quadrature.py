@@ -13,6 +13,7 @@ from metrics.gaussians import Gaussians
 from metrics.grid import Grid, grid
 from metrics.kernel import NormalKernel
 from models.base import LatentModel
+from models.pushforward import Pushforward
 
 __all__ = ["Grid", "Quadrature", "grid", "log_prob"]
 
@@ -63,8 +64,11 @@ class Quadrature:
         return values, ~values.isnan()
 
     def last_resort(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """`log_prob` by a grid twice as fine as the finest, without a trial: dear, so for the few points in need."""
-        rule = self._rule(LAST_RESORT)
+        """`log_prob` by a grid twice as fine as the finest, without a trial: dear, so for the few points in need.
+
+        Not for a pushforward, whose million nodes would each have to be pushed.
+        """
+        rule = None if isinstance(self._model.prior(), Pushforward) else self._rule(LAST_RESORT)
         if rule is None:
             return torch.full((len(x),), torch.nan, dtype=x.dtype), torch.zeros(len(x), dtype=torch.bool)
         return rule(x)

@@ -156,6 +156,10 @@ class Picture:
     density: Array | None = None
 
 
+#: The steps and the losses of one replicate's training.
+Curve = tuple[Array, Array]
+
+
 @dataclass(frozen=True, eq=False)
 class Content:
     """Everything a report shows.
@@ -165,6 +169,7 @@ class Content:
     costs: one row per target, model, replicate and metric: value.
     targets, models: in the order of the suite.
     pictures: of (target, model); "oracle" is the target itself. None where there is nothing to see.
+    curves: of (target, model), the training curve of each replicate that has one.
     provenance: what made this run: command, suite, versions, machine, seconds, commit.
     """
 
@@ -173,6 +178,7 @@ class Content:
     targets: list[TargetInfo]
     models: list[str]
     pictures: Callable[[str, str], Picture | None]
+    curves: Callable[[str, str], list[Curve]] = lambda *_: []
     metrics: Mapping[str, MetricInfo] = field(default_factory=lambda: METRICS)
     provenance: dict[str, str] = field(default_factory=dict)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from benchmarks.files import write_bytes
-from benchmarks.report import dots, families, gaps, wall
+from benchmarks.report import dots, families, gaps, training, wall
 from benchmarks.report.content import GAUSSIAN, Content
 from benchmarks.report.style import encode
 
@@ -29,16 +29,26 @@ class Drawing:
 
 def figures(content: Content) -> dict[str, Drawing]:
     """The figures of a run by name, in the order of the page: first the walls, one where all models fit on it."""
-    return walls(content) | {
-        "kl": Drawing("KL by target", dots.CAPTIONS["kl"], partial(dots.by_target, content, "kl")),
-        "w2": Drawing(
-            "Wasserstein distance by target",
-            dots.CAPTIONS["w2_squared"],
-            partial(dots.by_target, content, "w2_squared"),
-        ),
-        "elbo_gap": Drawing("The ELBO gap and its parts", gaps.CAPTION, partial(gaps.gaps, content)),
-        "cost": Drawing("Score against cost", dots.CAPTIONS["cost"], partial(dots.against_cost, content)),
-    }
+    return (
+        walls(content)
+        | {
+            "kl": Drawing("KL by target", dots.CAPTIONS["kl"], partial(dots.by_target, content, "kl")),
+            "w2": Drawing(
+                "Wasserstein distance by target",
+                dots.CAPTIONS["w2_squared"],
+                partial(dots.by_target, content, "w2_squared"),
+            ),
+            "elbo_gap": Drawing("The ELBO gap and its parts", gaps.CAPTION, partial(gaps.gaps, content)),
+            "cost": Drawing("Score against cost", dots.CAPTIONS["cost"], partial(dots.against_cost, content)),
+        }
+        | _training(content)
+    )
+
+
+def _training(content: Content) -> dict[str, Drawing]:
+    if not training.trained(content):
+        return {}
+    return {"training": Drawing("Training curves", training.CAPTION, partial(training.training, content))}
 
 
 def walls(content: Content) -> dict[str, Drawing]:

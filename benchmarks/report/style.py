@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.report.content import GAUSSIAN, ORACLE, Content
+from benchmarks.report.content import FRAME, ORACLE, Content
 from benchmarks.report.families import FAMILIES, family
 
 #: Shown 900 pixels wide: 9 inches, so that a point is 1.4 pixels and 8 points are small print.
@@ -46,24 +46,35 @@ _MARKERS = {
 _OTHER_MARKERS = "hXdP<p"
 
 
+def colour(model: str) -> str:
+    """The colour of a built-in model: a hue a family, the frame grey. Raises KeyError for any other model."""
+    if model in FRAME:
+        return INK if model == ORACLE else MUTED
+    name = family(model)
+    return _shaded(_HUES[name], _SHADES[FAMILIES[name].index(model) % len(_SHADES)])
+
+
+def marker(model: str) -> str:
+    """The marker of a built-in model. Raises KeyError for any other."""
+    name = family(model)
+    return "|" if model in FRAME else _MARKERS[name][FAMILIES[name].index(model)]
+
+
 def colours(content: Content) -> dict[str, str]:
-    """The colour of each model, the same in every figure and every run: a hue a family, the frame grey."""
-    others = [model for model in content.contenders if family(model) not in FAMILIES]
-    tint = {model: _OTHER_HUES[i % len(_OTHER_HUES)] for i, model in enumerate(others)}
-    tint |= {
-        model: _shaded(_HUES[name], _SHADES[i % len(_SHADES)])
-        for name, members in FAMILIES.items()
-        for i, model in enumerate(members)
-    }
-    return {**{model: tint[model] for model in content.contenders}, ORACLE: INK, GAUSSIAN: MUTED}
+    """The colour of each model, the same in every figure and every run; those of no family take what is left."""
+    return _of_each(content, colour, _OTHER_HUES)
 
 
 def markers(content: Content) -> dict[str, str]:
     """The marker of each model: colour is never the only thing that tells two apart."""
+    return _of_each(content, marker, _OTHER_MARKERS)
+
+
+def _of_each(content: Content, known: Callable[[str], str], left: Sequence[str]) -> dict[str, str]:
     others = [model for model in content.contenders if family(model) not in FAMILIES]
-    shape = {model: _OTHER_MARKERS[i % len(_OTHER_MARKERS)] for i, model in enumerate(others)}
-    shape |= {model: _MARKERS[name][i] for name, members in FAMILIES.items() for i, model in enumerate(members)}
-    return {**{model: shape[model] for model in content.contenders}, ORACLE: "|", GAUSSIAN: "|"}
+    found = {model: left[others.index(model) % len(left)] if model in others else known(model)
+             for model in content.contenders}  # fmt: skip
+    return found | {model: known(model) for model in FRAME}
 
 
 def _shaded(hue: str, shade: float) -> str:

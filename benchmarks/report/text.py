@@ -71,6 +71,16 @@ def plain(text: str) -> str:
     return spaced if spaced.isprintable() else "".join(char for char in spaced if char.isprintable())
 
 
+def broken(name: str, width: int) -> str:
+    """A name broken at its underscores, so that no line is longer than it must be."""
+    lines = [""]
+    for part in plain(name).replace("_", "_\0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line if len(line) <= width + 3 else line[: width + 2] + "…" for line in lines[:4])
+
+
 def markdown(text: str) -> str:
     """Text that GitHub's Markdown shows as it is, in a table too. Underscores inside a word need no help,
     nor do brackets that cannot be a link: intervals stay readable."""

@@ -74,7 +74,7 @@ def wall(content: Content, models: list[str]) -> Figure:
             figure.text(
                 (left + (j + 0.5) * size) / width,
                 1 - top * 0.62 / height,
-                _wrap(name, round(size / (0.0083 * font)) - 3),  # bold letters are 0.0083 inches a point wide
+                text.broken(name, round(size / (0.0083 * font)) - 3),  # bold letters are 0.0083 inches a point wide
                 ha="center",
                 va="center",
                 fontsize=font,
@@ -221,14 +221,4 @@ def _note(axes: Axes, analysis: Analysis, target: str, model: str, *, empty: boo
 
 
 def _label(target: TargetInfo) -> str:
-    return f"{_wrap(target.name, 15)}\n{target.dimension}-D"
-
-
-def _wrap(name: str, width: int) -> str:
-    """A name broken at its underscores, so that no line is longer than it must be."""
-    lines = [""]
-    for part in text.plain(name).replace("_", "_\0").split("\0"):
-        if lines[-1] and len(lines[-1]) + len(part) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(line if len(line) <= width + 3 else line[: width + 2] + "…" for line in lines[:4])
+    return f"{text.broken(target.name, 15)}\n{target.dimension}-D"

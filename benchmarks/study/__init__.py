@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.study.planning import STUDIES, plan, predictions_of
-from benchmarks.study.report import write
+from benchmarks.study.planning import STUDIES, plan, study_of
+from benchmarks.study.report import made, write
 
-__all__ = ["STUDIES", "plan", "predictions_of", "write"]
+__all__ = ["STUDIES", "made", "plan", "study_of", "write"]

@@ -13,9 +13,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.report.statistics import Estimate
 from benchmarks.report.style import BODY, INK, MUTED, SMALL, WIDTH, canvas, look, nothing
+from benchmarks.report.style import colour as colour_of
+from benchmarks.report.style import marker as marker_of
 
 Point = tuple[float, Estimate | None]
 End = tuple[float, float, str, str]
+Dot = tuple[str, Estimate | None, str]
 
 #: Seaborn's colour-blind palette, in an order in which neighbours differ most.
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#96173a", "#56b4e9", "#5b4a8a", "#7d7200", "#6b7280")
@@ -24,11 +27,14 @@ MARKERS = "osD^vPX*"
 
 @dataclass(frozen=True)
 class Line:
-    """A series: x with the estimate there; what is None is left out. style: its number, for colour and marker."""
+    """A series: x with the estimate there; what is None is left out.
+
+    style: for colour and marker, a model, which looks the same in every figure, or a number for what is none.
+    """
 
     name: str
     points: Sequence[Point]
-    style: int
+    style: int | str
     dashed: bool = False
 
 
@@ -82,9 +88,8 @@ def _draw(panel: Panel, axis: Axes) -> list[End]:
             continue
         known.sort(key=lambda point: point[0])
         x, y = [point for point, _ in known], [value.value for _, value in known]
-        colour = COLOURS[line.style % len(COLOURS)]
-        axis.plot(x, y, color=colour, lw=1.4, ls="--" if line.dashed else "-",
-                  marker=MARKERS[line.style % len(MARKERS)], ms=3.5)  # fmt: skip
+        colour, marker = _look(line.style)
+        axis.plot(x, y, color=colour, lw=1.4, ls="--" if line.dashed else "-", marker=marker, ms=3.5)
         for at, value in known:
             low = max(value.low, 0.2 * value.value) if panel.log_y else value.low
             if math.isfinite(low) and math.isfinite(value.high):
@@ -102,6 +107,13 @@ def _draw(panel: Panel, axis: Axes) -> list[End]:
     if panel.log_y:
         _plain(axis.yaxis)
     return ends
+
+
+def _look(style: int | str) -> tuple[str, str]:
+    """Colour and marker."""
+    if isinstance(style, str):
+        return colour_of(style), marker_of(style)
+    return COLOURS[style % len(COLOURS)], MARKERS[style % len(MARKERS)]
 
 
 def _plain(axis: Axis) -> None:
@@ -131,9 +143,9 @@ def _label(axis: Axes, ends: Sequence[End]) -> None:
         )  # fmt: skip
 
 
-def dots(groups: Sequence[tuple[str, Sequence[tuple[str, Estimate | None]]]], x: str, log: bool = True) -> Figure:
-    """A panel a group; in it a row for each name, with its estimate; the last row, what the others are held against."""
-    groups = [(title, rows) for title, rows in groups if any(value is not None for _, value in rows)]
+def dots(groups: Sequence[tuple[str, Sequence[Dot]]], x: str, log: bool = True) -> Figure:
+    """A panel a group; in it a row for each name, with its estimate, in the colour of its model."""
+    groups = [(title, rows) for title, rows in groups if any(value is not None for _, value, _ in rows)]
     if not groups:
         return nothing("no cell of this experiment has a number")
     count = max(len(rows) for _, rows in groups)
@@ -146,17 +158,17 @@ def dots(groups: Sequence[tuple[str, Sequence[tuple[str, Estimate | None]]]], x:
             axis.grid(True, axis="x")
             if log:
                 axis.set_xscale("log")
-            for row, (_, value) in enumerate(rows):
+            for row, (_, value, model) in enumerate(rows):
                 if value is None or (log and value.value <= 0):
                     continue
-                colour = COLOURS[1] if row == len(rows) - 1 else COLOURS[0]
+                colour, marker = _look(model.partition("[")[0])
                 low = max(value.low, 0.2 * value.value) if log else value.low
                 if math.isfinite(low):
                     axis.plot([low, value.high], [row, row], color=colour, lw=1.2)
-                axis.plot([value.value], [row], color=colour, marker="o", ms=4.5)
+                axis.plot([value.value], [row], color=colour, marker=marker, ms=4.5)
             if log:
                 _plain(axis.xaxis)
-            axis.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=BODY)
+            axis.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=BODY)
             axis.set_ylim(len(rows) - 0.5, -0.5)
         figure.tight_layout(w_pad=1.5)
     return figure

@@ -43,7 +43,8 @@ def floor(target: str, noise: float) -> float:
     atoms = torch.linspace(low, high, count, dtype=torch.float64)
     kernel = torch.exp(-((x[:, None] - atoms) / sigma).square() / 2) / (sigma * math.sqrt(2 * math.pi))
     densities, shares = kernel.clamp_min(1e-300).numpy(), weight.numpy()
-    return max(0.0, most - float(shares @ np.log(densities @ most_likely(densities, shares, most))))
+    least = most - float(shares @ np.log(densities @ most_likely(densities, shares, most)))
+    return max(0.0, round(least, 5))  # what lies beyond is not known
 
 
 def most_likely(kernel: Array, share: Array, most: float) -> Array:

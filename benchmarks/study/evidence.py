@@ -43,6 +43,10 @@ class Evidence:
         generator = np.random.default_rng(seed("study", metric, target, model))
         return median(rows["value"].to_numpy(), rows["error"].to_numpy(dtype=float), generator)
 
+    def kl(self, target: str, model: str) -> Estimate | None:
+        """KL(p*‖p_θ) in nats: `estimate` of it."""
+        return self.estimate("kl", target, model)
+
     def measured(self, name: str, measure: Measure, target: str, model: str) -> pd.Series:
         """A property of each fitted model that no score holds, by replicate. name: for the memory of it."""
         key = (name, target, model)

@@ -57,7 +57,7 @@ def find(evidence: Evidence) -> Finding:
         Claim(f"gaussian_vae’s decoder pays at least {DEARER:g} times", paid["gaussian_vae"], at_least=DEARER),
         Claim(f"normalizing_flow is more than {NEAR:g} % from the true map", away["normalizing_flow"], at_least=NEAR),
     )
-    rows = [((m,), [paid[m], away[m], evidence.estimate("kl", TARGET, m)]) for m in MODELS]
+    rows = [((m,), [paid[m], away[m], evidence.kl(TARGET, m)]) for m in MODELS]
     summary = f"On {TARGET}, whose optimal map is known, E|T(z) − z|² is this multiple of the optimum: " + ", ".join(
         f"{m} {said(paid[m])}" for m in MODELS
     )

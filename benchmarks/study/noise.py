@@ -45,22 +45,22 @@ def find(evidence: Evidence) -> Finding:
         Panel(
             target, "σ, in standard deviations of the data", "KL, nats",
             [
-                Line("trained", [(s, evidence.estimate("kl", target, fixed(s))) for s in NOISES], 0),
-                Line("floor", [(s, exactly(floor(target, s))) for s in NOISES], 1, dashed=True),
+                Line("trained", [(s, evidence.kl(target, fixed(s))) for s in NOISES], "exact_likelihood_vae"),
+                Line("floor", [(s, exactly(floor(target, s))) for s in NOISES], "oracle", dashed=True),
             ],
         )
         for target in TARGETS
     ]  # fmt: skip
     rows = [
         ((target, f"{noise:g}"),
-         [exactly(floor(target, noise)), evidence.estimate("kl", target, fixed(noise)), above[target, noise]])
+         [exactly(floor(target, noise)), evidence.kl(target, fixed(noise)), above[target, noise]])
         for target in TARGETS
         for noise in NOISES
     ]  # fmt: skip
     worst = max((e for e in above.values() if e is not None), key=lambda e: e.value, default=None)
     summary = (
         f"Deconvolution says beforehand what a wrong σ costs: a σ of {NOISES[-1]:g} sd costs at least "
-        + ", ".join(f"{floor(target, NOISES[-1]):.3g} nats on {target}" for target in TARGETS)
+        + ", ".join(f"{floor(target, NOISES[-1]):.2g} nats on {target}" for target in TARGETS)
         + f", and the trained decoders stay within {said(worst, 'nats')} of their floors, at worst; a σ of each z "
         "multiplies the VAE's KL by " + ", ".join(f"{said(free[target])} on {target}" for target in EDGES) + "."
     )  # fmt: skip

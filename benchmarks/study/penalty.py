@@ -43,17 +43,15 @@ def find(evidence: Evidence) -> Finding:
         Panel(
             t, "penalty on the code", "KL, nats",
             [
-                Line("Gaussian", [(b, evidence.estimate("kl", t, gaussian(b))) for b in PENALTIES], 0),
-                Line("mixture", [(b, evidence.estimate("kl", t, mixture(b))) for b in PENALTIES], 1),
+                Line("Gaussian", [(b, evidence.kl(t, gaussian(b))) for b in PENALTIES], "l2_autoencoder"),
+                Line("mixture", [(b, evidence.kl(t, mixture(b))) for b in PENALTIES], "l2_autoencoder_mixture"),
             ],
-            levels={} if (vae := evidence.estimate("kl", t, "gaussian_vae")) is None else {"gaussian_vae": vae.value},
+            levels={} if (vae := evidence.kl(t, "gaussian_vae")) is None else {"gaussian_vae": vae.value},
         )
         for t in TARGETS
     ]  # fmt: skip
     rows = [
-        ((t, f"{b:g}"), [evidence.estimate("kl", t, gaussian(b)), evidence.estimate("kl", t, mixture(b))])
-        for t in TARGETS
-        for b in PENALTIES
+        ((t, f"{b:g}"), [evidence.kl(t, gaussian(b)), evidence.kl(t, mixture(b))]) for t in TARGETS for b in PENALTIES
     ]
     summary = "Against the VAE of the same size the autoencoder's KL is larger by " + "; ".join(
         f"{said(worse[t, best[t]], 'nats')} on {t} with a Gaussian ex post at its best penalty, and by "
@@ -74,7 +72,7 @@ def find(evidence: Evidence) -> Finding:
 
 
 def _value(evidence: Evidence, target: str, model: str) -> float:
-    found = evidence.estimate("kl", target, model)
+    found = evidence.kl(target, model)
     return float("inf") if found is None else found.value
 
 

@@ -11,14 +11,18 @@ from benchmarks.errors import UserError, unknown
 from benchmarks.execution import RESULTS, Plan
 from benchmarks.store import Store
 from benchmarks.study import capacity, gap, manifolds, maps, modes, noise, penalty, posterior, tails
-from benchmarks.study.prediction import Prediction
+from benchmarks.study.answer import answer
+from benchmarks.study.prediction import Study
 from benchmarks.suite import Limits, Suite
 from metrics import Sizes
 from models.base import Budget
 
-STUDIES: dict[str, tuple[Prediction, ...]] = {
-    "bottleneck": tuple(
-        part.PREDICTION for part in (capacity, posterior, noise, tails, modes, manifolds, gap, penalty, maps)
+STUDIES = {
+    "bottleneck": Study(
+        "Why can a VAE approximate arbitrary distributions, although its encoder q(z|x) and its decoder p(x|z) are "
+        "Gaussian? Will the Gaussian not act as a bottleneck? And is there a universal approximation theorem?",
+        tuple(part.PREDICTION for part in (capacity, posterior, noise, tails, modes, manifolds, gap, penalty, maps)),
+        answer,
     )
 }
 
@@ -48,11 +52,12 @@ def plan(study: str, *, quick: bool = False, out: Path | None = None) -> Plan:
     """
     if study not in STUDIES:
         raise unknown("study", study, STUDIES)
+    predictions = STUDIES[study].predictions
     extent = QUICK if quick else FULL
     name = f"{study}-quick" if quick else study
     pairs = dict.fromkeys(
         (target, model)
-        for prediction in STUDIES[study]
+        for prediction in predictions
         for experiment in prediction.experiments
         for target in experiment.targets
         for model in experiment.models
@@ -60,7 +65,7 @@ def plan(study: str, *, quick: bool = False, out: Path | None = None) -> Plan:
     targets, models = (list(dict.fromkeys(pair[i] for pair in pairs)) for i in (0, 1))
     suite = Suite(
         name=name,
-        description=f"The study {study!r}: {len(STUDIES[study])} predictions and the cells that decide them.",
+        description=f"The study {study!r}: {len(predictions)} predictions and the cells that decide them.",
         models=models,
         targets=targets,
         replicates=extent.replicates,
@@ -87,10 +92,10 @@ def plan(study: str, *, quick: bool = False, out: Path | None = None) -> Plan:
     return Plan(suite, cells, store)
 
 
-def predictions_of(store: Store) -> tuple[Prediction, ...]:
-    """Those of the study that a directory holds; none if it holds something else."""
+def study_of(store: Store) -> Study | None:
+    """The study that a directory holds; None if it holds something else."""
     manifest = store.manifest() or {}
-    return STUDIES.get(str(manifest.get("suite", "")).removesuffix("-quick"), ())
+    return STUDIES.get(str(manifest.get("suite", "")).removesuffix("-quick"))
 
 
 def _plugin(kind: lookup.Kind, name: str) -> lookup.Plugin:

@@ -52,8 +52,8 @@ def find(evidence: Evidence) -> Finding:
               tightened(evidence, target), at_most=TIGHTER)
         for target in TARGETS
     ]  # fmt: skip
-    rows = [((way,), [evidence.estimate("kl", target, model) for target in TARGETS]) for way, model in WAYS]
-    groups = [(target, [(way, evidence.estimate("kl", target, model)) for way, model in WAYS]) for target in TARGETS]
+    rows = [((way,), [evidence.kl(target, model) for target in TARGETS]) for way, model in WAYS]
+    groups = [(target, [(way, evidence.kl(target, model), model) for way, model in WAYS]) for target in TARGETS]
     summary = "At equal capacity the Gaussian q costs " + "; ".join(
         f"{said(price[target], 'nats')} on {target}, where the Gaussian p(x|z) keeps "
         f"{said(evidence.estimate('kl', target, EXACT), 'nats')}"

@@ -82,6 +82,15 @@ class Prediction:
     find: Callable[[Evidence], Finding]
 
 
+@dataclass(frozen=True)
+class Study:
+    """A question, predictions about it, and what their experiments answer, a sentence each."""
+
+    question: str
+    predictions: tuple[Prediction, ...]
+    answer: Callable[[Evidence], list[str]]
+
+
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
     """Refuted if one is, supported if all are."""
     if "refuted" in verdicts:

@@ -8,18 +8,19 @@ from pathlib import Path
 from benchmarks.content import content_of
 from benchmarks.files import write_bytes, write_text
 from benchmarks.report import failure_table, text
-from benchmarks.report.answer import QUESTION
+from benchmarks.report.content import Content
 from benchmarks.report.page import embedded, template
 from benchmarks.report.render import to_latex, with_foot
 from benchmarks.report.style import encode
 from benchmarks.report.tables import Cell, Table, cells
 from benchmarks.store import Store
 from benchmarks.study.evidence import Evidence
-from benchmarks.study.prediction import Claim, Finding, Prediction
+from benchmarks.study.prediction import Claim, Finding, Prediction, Study
 from benchmarks.study.tabular import said
 
 VERDICTS = ("supported", "refuted", "undecided")
 LEADING = "posterior"  # the figure that answers the question at a glance
+SENTENCES = 3  # of the answer, in the top-level README
 
 
 @dataclass(frozen=True)
@@ -37,67 +38,73 @@ class Part:
         return embedded(self.prediction.title, self.finding.caption, self.files["png"])
 
 
-def write(predictions: tuple[Prediction, ...], store: Store, folder: Path | None = None) -> list[Table]:
-    """Write index.html, README.md, tables/ and figures/; the verdicts, for the terminal.
+@dataclass(frozen=True)
+class Report:
+    """All that the page of a study says."""
 
-    folder: where, by default the study's own directory. The same store gives the same bytes.
-    """
-    folder = folder or store.folder
-    content = content_of(store)
-    parts = _parts(predictions, store)
-    for part in parts:
-        for suffix, data in part.files.items():
-            write_bytes(folder / "figures" / f"{part.prediction.name}.{suffix}", data)
-    verdicts = verdict_table(parts)
-    for table in [verdicts, *(part.claims for part in parts), *(t for part in parts for t in part.finding.tables)]:
-        write_text(folder / "tables" / f"{table.name}.md", _section(table, ""))
-        write_text(folder / "tables" / f"{table.name}.tex", to_latex(table))
-        write_text(folder / "tables" / f"{table.name}.csv", cells(table).to_csv(index=False, lineterminator="\n"))
-    page = template("study.html.j2").render(
-        question=QUESTION,
-        answer=[part.finding.summary for part in parts],
-        verdicts=verdicts,
-        parts=parts,
-        failures=failure_table(content),
-        provenance=content.provenance,
-    )
-    write_text(folder / "index.html", page)
-    write_text(folder / "README.md", _markdown(parts, verdicts, content.provenance))
-    return [verdicts]
+    study: Study
+    answer: list[str]
+    parts: list[Part]
+    verdicts: Table
+    content: Content
 
 
-def readme_section(predictions: tuple[Prediction, ...], store: Store, published: str) -> str:
-    """The verdicts and what decided them, for the top-level README."""
-    parts = _parts(predictions, store)
-    lines = [f"{number}. {_brief(part)}" for number, part in enumerate(parts, start=1)]
-    figure = next(part for part in parts if part.prediction.name == LEADING)
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"![{text.markdown(figure.prediction.title)}]({published}/figures/{LEADING}.png)",
-            "",
-            text.markdown(figure.finding.caption),
-            "",
-            f"The whole study, with every claim, interval and table: [{published}/README.md]({published}/README.md).",
-        ]
-    )
-
-
-def _brief(part: Part) -> str:
-    verdict = f"**{part.finding.verdict}**"
-    return f"{text.markdown(part.prediction.statement)} {verdict}. {text.markdown(part.finding.summary)}"
-
-
-def _parts(predictions: tuple[Prediction, ...], store: Store) -> list[Part]:
+def made(study: Study, store: Store) -> Report:
+    """The findings of a study, and their figures: a pure function of what the store holds."""
     evidence = Evidence(store)
     parts = []
-    for prediction in predictions:
+    for prediction in study.predictions:
         finding = prediction.find(evidence)
         figure = finding.figure()
         files = {suffix: encode(figure, suffix) for suffix in ("png", "svg")}
         parts.append(Part(prediction, finding, claims_table(prediction.name, finding.claims), files))
-    return parts
+    return Report(study, study.answer(evidence), parts, verdict_table(parts), content_of(store))
+
+
+def write(report: Report, folder: Path) -> None:
+    """Write index.html, README.md, tables/ and figures/ there. The same store gives the same bytes."""
+    parts = report.parts
+    for part in parts:
+        for suffix, data in part.files.items():
+            write_bytes(folder / "figures" / f"{part.prediction.name}.{suffix}", data)
+    for table in [
+        report.verdicts,
+        *(part.claims for part in parts),
+        *(table for part in parts for table in part.finding.tables),
+    ]:
+        write_text(folder / "tables" / f"{table.name}.md", _section(table, ""))
+        write_text(folder / "tables" / f"{table.name}.tex", to_latex(table))
+        write_text(folder / "tables" / f"{table.name}.csv", cells(table).to_csv(index=False, lineterminator="\n"))
+    page = template("study.html.j2").render(
+        question=report.study.question,
+        answer=report.answer,
+        verdicts=report.verdicts,
+        parts=parts,
+        failures=failure_table(report.content),
+        provenance=report.content.provenance,
+    )
+    write_text(folder / "index.html", page)
+    write_text(folder / "README.md", _markdown(report))
+
+
+def readme_section(report: Report, published: str) -> str:
+    """The first sentences of the answer, the figure behind them, and the verdicts, for the top-level README."""
+    figure = next((part for part in report.parts if part.prediction.name == LEADING), report.parts[0])
+    verdicts = [
+        f"{number}. {text.markdown(part.prediction.statement)} **{part.finding.verdict}**"
+        for number, part in enumerate(report.parts, start=1)
+    ]
+    return "\n\n".join(
+        [
+            *map(text.markdown, report.answer[:SENTENCES]),
+            f"![{text.markdown(figure.prediction.title)}]({published}/figures/{figure.prediction.name}.png)",
+            f"*{text.markdown(figure.finding.caption)}*",
+            f"The study puts {len(report.parts)} predictions to the test, each with its theory, its experiment and "
+            "its claims. A prediction is supported if all its claims are, and refuted if one is:",
+            "\n".join(verdicts),
+            f"Every claim, interval, table and figure: [{published}/README.md]({published}/README.md).",
+        ]
+    )
 
 
 def verdict_table(parts: list[Part]) -> Table:
@@ -112,9 +119,12 @@ def verdict_table(parts: list[Part]) -> Table:
         )
         for number, part in enumerate(parts, start=1)
     )
+    count = sum(len(part.finding.claims) for part in parts)
     caption = (
         "A claim is supported if the whole 95 % interval of its effect lies where the theory puts it, refuted if all "
-        "of it lies elsewhere, undecided otherwise. A prediction is refuted by one claim, and supported by all of them."
+        "of it lies elsewhere, undecided otherwise. One refuted claim refutes a prediction; all have to support it. "
+        f"Intervals are not widened for the number of claims: of {count}, {count / 20:.1f} miss by chance in the mean. "
+        "Where theory gives a direction but no size, the bound was chosen before the study had been run as a whole."
     )
     columns = ("no.", "about", "prediction", "verdict", "claims")
     return Table("verdicts", "The predictions and their verdicts", caption, columns, rows, prose=columns)
@@ -137,15 +147,15 @@ def _section(table: Table, heading: str = "### ") -> str:
     return f"{title}\n\n{text.markdown(table.caption)}\n\n{with_foot(table)}"
 
 
-def _markdown(parts: list[Part], verdicts: Table, provenance: dict[str, str]) -> str:
+def _markdown(report: Report) -> str:
     lines = [
         "# Which Gaussian is the bottleneck?",
         "<!-- Generated by `pushforward study`: changes made here are lost. -->",
-        f"*{QUESTION}*",
-        "\n".join(f"- {text.markdown(part.finding.summary)}" for part in parts),
-        _section(verdicts, "## "),
+        f"*{text.markdown(report.study.question)}*",
+        "\n".join(f"- {text.markdown(sentence)}" for sentence in report.answer),
+        _section(report.verdicts, "## "),
     ]
-    for number, part in enumerate(parts, start=1):
+    for number, part in enumerate(report.parts, start=1):
         this, finding = part.prediction, part.finding
         lines += [
             f"## {number}. {text.markdown(this.title)}: {finding.verdict}",
@@ -157,6 +167,6 @@ def _markdown(parts: list[Part], verdicts: Table, provenance: dict[str, str]) ->
             _section(part.claims),
             *(_section(table) for table in finding.tables),
         ]
-    rows = [f"| {text.markdown(key)} | {text.markdown(value)} |" for key, value in provenance.items()]
+    rows = [f"| {text.markdown(key)} | {text.markdown(value)} |" for key, value in report.content.provenance.items()]
     lines.append("\n".join(["## How this was made", "", "| what | value |", "|:--|:--|", *rows]))
     return "\n\n".join(line.rstrip() for line in lines) + "\n"

@@ -25,8 +25,23 @@ def said(value: Estimate | None, unit: str = "") -> str:
     return "no number" if value is None else text.estimate(value) + (f" {unit}" if unit else "")
 
 
+def percent(value: Estimate | None) -> str:
+    """A share with its interval, in per cent, within a sentence."""
+    if value is None:
+        return "no number"
+    shown, interval = text.interval(Estimate(100 * value.value, 100 * value.low, 100 * value.high))
+    return f"{shown} % {interval}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def _cell(value: Estimate | None) -> Cell:
     if value is None:
         return Cell("n/a", mark="word")
+    if value.low == value.high:
+        return Cell(text.number(value.value), sort=value.value)
     shown, interval = text.interval(value)
     return Cell(shown, interval, sort=value.value)

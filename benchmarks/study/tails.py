@@ -56,17 +56,12 @@ def find(evidence: Evidence) -> Finding:
     ]  # fmt: skip
     panels = [
         Panel("KL", "degrees of freedom", "KL, nats",
-              [Line(m, [(n, evidence.estimate("kl", student(n), m)) for n in DEGREES], i)
-               for i, m in enumerate(MODELS)]),
+              [Line(m, [(n, evidence.kl(student(n), m)) for n in DEGREES], m) for m in MODELS]),
         Panel("mass in the far tail", "degrees of freedom", "model’s over the target’s",
-              [Line(m, [(n, mass[m, n]) for n in DEGREES], i) for i, m in enumerate(MODELS)],
+              [Line(m, [(n, mass[m, n]) for n in DEGREES], m) for m in MODELS],
               log_y=False, levels={"the target": 1.0}),
     ]  # fmt: skip
-    rows = [
-        ((model, f"{n:g}"), [evidence.estimate("kl", student(n), model), mass[model, n]])
-        for model in MODELS
-        for n in DEGREES
-    ]
+    rows = [((model, f"{n:g}"), [evidence.kl(student(n), model), mass[model, n]]) for model in MODELS for n in DEGREES]
     summary = (
         f"Where the target has {FAR:g} of its mass, at {DEGREES[0]:g} degrees of freedom, a model has this much of it: "
         + (", ".join(f"{model} {said(mass[model, DEGREES[0]])}" for model in MODELS))

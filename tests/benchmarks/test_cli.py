@@ -136,6 +136,13 @@ def test_a_directory_of_another_suite_is_left_alone(pushforward, tiny):
     assert {path: path.stat().st_mtime_ns for path in Path("results/tiny").rglob("*")} == before
 
 
+def test_a_file_that_is_called_like_a_target_is_refused_beside_it(pushforward, tiny):
+    pd.DataFrame(np.random.default_rng(0).normal(size=(3000, 2))).to_csv("rings.csv", index=False)
+    code, _, errors = pushforward("run", tiny, "--target", "rings", "--data", "rings.csv")
+    assert code == 2
+    assert "target rings is named twice" in errors
+
+
 def test_a_failed_cell_is_exit_code_1_and_its_reason_is_in_the_tables(pushforward, tiny):
     arguments = ["--workers", "0", "--target", "bimodal", "--model", f"{FAULTY}:Raises", "--model", "gaussian"]
     code, output, errors = pushforward("run", tiny, *arguments)

@@ -38,7 +38,7 @@ from benchmarks.report.tables import Table, beside_table, metric_tables, numbers
 from benchmarks.report.wall import wall
 from tests.benchmarks.report.synthetic import LATER, TARGETS, content, older
 
-FIGURES = ("wall", "kl", "w2", "elbo_gap", "cost")
+FIGURES = ("wall", "kl", "w2", "elbo_gap", "cost", "training")
 HOSTILE = ["<script>alert(1)</script>", "a|b", "_under_", "100%", "[red]x[/red]", "$m^2$ & {y} \\z"]
 
 

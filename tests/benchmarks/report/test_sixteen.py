@@ -58,7 +58,7 @@ def test_walls_hold_whole_families_and_every_model_once(run: Content) -> None:
 
 def test_the_page_shows_every_figure(run: Content) -> None:
     names = list(figures(run))
-    assert names == ["wall", "wall_2", "kl", "w2", "elbo_gap", "cost"]
+    assert names == ["wall", "wall_2", "kl", "w2", "elbo_gap", "cost", "training"]
     html = page(run, {name: {"png": name.encode()} for name in names})
     assert html.count("<img") == len(names)
     assert all(f'id="{name}"' in html for name in [*names, "quality"])

@@ -6,6 +6,7 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,9 +15,8 @@ from benchmarks import publish as publishing
 from benchmarks.errors import UserError
 from benchmarks.oracle import oracle
 from benchmarks.report.statistics import Estimate
-from benchmarks.study import evidence, maps, modes, noise, planning, prediction, tails
-from benchmarks.study import report as reporting
-from benchmarks.study.prediction import Claim, overall
+from benchmarks.study import deconvolution, maps, modes, planning, prediction, tails
+from benchmarks.study.prediction import Claim, Study, overall
 from benchmarks.study.pushing import steepest
 from benchmarks.targets.base import TransportTarget
 from models.base import Budget
@@ -42,13 +42,36 @@ def test_what_was_not_measured_is_undecided_and_one_refuted_claim_refutes():
 def test_the_floor_of_a_gaussian_target_is_the_divergence_of_two_gaussians():
     """ν is then a point mass: KL(N(0, 1) ‖ N(0, σ²)) = ½ (1/σ² − 1) + ln σ."""
     sigma = 1.5
-    assert noise.floor("two_modes[separation=0.0]", sigma) == pytest.approx(
+    assert deconvolution.floor("two_modes[separation=0.0]", sigma) == pytest.approx(
         (1 / sigma**2 - 1) / 2 + math.log(sigma), abs=5e-4
     )
 
 
+def test_the_floor_under_a_wide_noise_is_that_of_a_single_centre():
+    """σ = 1.5 sd: ν is a point mass, so the floor is ½ ln(2πσ²) + v/2σ² − H, v and H the variance and entropy of p*."""
+    sigma, law = 1.5, lookup.find("target", "uniform").load()()
+    x, weight = law.nodes(2.0)
+    mean = weight @ x[:, 0]
+    variance = float(weight @ (x[:, 0] - mean).square())
+    entropy = -float(weight @ law.log_prob(x))
+    expected = math.log(2 * math.pi * sigma**2 * variance) / 2 + 1 / (2 * sigma**2) - entropy
+    assert deconvolution.floor("uniform", sigma) == pytest.approx(expected, abs=2e-4)
+
+
+def test_weights_are_found_that_nothing_near_them_beats():
+    """A mixture of two known components: the share that most likely made the data, by calculus on a line search."""
+    generator = np.random.default_rng(0)
+    kernel = generator.uniform(0.1, 2.0, (200, 2))
+    share = np.full(200, 1 / 200)
+    found = deconvolution.most_likely(kernel, share, most=math.inf)
+    grid = np.linspace(0, 1, 20_001)
+    best = grid[np.argmax([share @ np.log(kernel @ [w, 1 - w]) for w in grid])]
+    assert found.sum() == pytest.approx(1.0)
+    assert found[0] == pytest.approx(best, abs=0.01)
+
+
 def test_the_floor_vanishes_where_the_target_is_wide_enough_and_grows_with_sigma():
-    floors = [noise.floor("bimodal", sigma) for sigma in (0.05, 0.2, 0.4)]
+    floors = [deconvolution.floor("bimodal", sigma) for sigma in (0.05, 0.2, 0.4)]
     assert floors[0] < 1e-3
     assert floors[0] < floors[1] < floors[2]
 
@@ -90,11 +113,11 @@ def test_the_optimal_map_costs_what_it_costs_and_is_no_way_off():
 
 
 def test_every_cell_of_every_study_is_there_under_the_name_it_is_asked_for():
-    for name, predictions in study.STUDIES.items():
+    for name, each_study in study.STUDIES.items():
         cells = study.plan(name, out=Path("results/never")).cells
         names = {(cell.target.name, cell.model.name) for cell in cells}
         assert len(names) == len(cells)
-        for each in predictions:
+        for each in each_study.predictions:
             for experiment in each.experiments:
                 assert {(t, m) for t in experiment.targets for m in experiment.models} <= names
 
@@ -108,13 +131,13 @@ def test_a_study_that_there_is_not(tmp_path: Path) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one prediction, with next to no training."""
     patch = pytest.MonkeyPatch()
-    patch.setitem(planning.STUDIES, "tiny", (maps.PREDICTION,))
-    patch.setattr(reporting, "LEADING", "maps")
+    tiny = Study("Which way?", (maps.PREDICTION,), lambda _: ["One sentence.", "Another."])
+    patch.setitem(planning.STUDIES, "tiny", tiny)
     patch.setattr(planning, "QUICK", planning.Extent(replicates=2, train=400, effort=0.005))
     folder = tmp_path_factory.mktemp("study") / "tiny"
     planned = study.plan("tiny", quick=True, out=folder)
     execution.carry_out(planned, workers=0)
-    study.write((maps.PREDICTION,), planned.store)
+    study.write(study.made(tiny, planned.store), folder)
     yield folder
     patch.undo()
 
@@ -134,7 +157,7 @@ def test_the_same_store_gives_the_same_bytes(folder: Path) -> None:
     from benchmarks.store import Store
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "cells" not in path.parts}
-    study.write((maps.PREDICTION,), Store(folder))
+    study.write(study.made(study.STUDIES["tiny"], Store(folder)), folder)
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -160,14 +183,15 @@ def test_a_study_without_numbers_is_undecided_and_still_a_page(tmp_path: Path, f
     (tmp_path / "costs.csv").write_text("target,model,replicate,metric,value\n")
     (tmp_path / "run.json").write_bytes((folder / "run.json").read_bytes())
     store = Store(tmp_path)
-    for each in study.STUDIES["bottleneck"]:
-        assert each.find(evidence.Evidence(store)).verdict == "undecided"
-    study.write(study.STUDIES["bottleneck"], store)
+    made = study.made(study.STUDIES["bottleneck"], store)
+    assert {part.finding.verdict for part in made.parts} == {"undecided"}
+    assert len(made.answer) == 5
+    study.write(made, tmp_path)
     assert "undecided" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_predictions_are_whole() -> None:
-    for each in study.STUDIES["bottleneck"]:
+    for each in study.STUDIES["bottleneck"].predictions:
         assert isinstance(each, prediction.Prediction)
         assert each.statement.endswith(".")
         assert each.theory.endswith(".")
