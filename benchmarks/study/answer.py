@@ -36,24 +36,19 @@ def _which(evidence: Evidence) -> str:
         if targets
     ]
     return (
-        f"Of the two Gaussians the dearer one under the ELBO is {', '.join(who)}: of the KL that a Gaussian VAE is "
-        f"left with, q(z|x) accounts for {_each(shares, percent)}, since the same decoder trained by its likelihood "
-        "itself, without any q, does not have that part."
+        f"Under the ELBO the dearer Gaussian is {', '.join(who)}: of the KL that the VAE is left with, the same "
+        f"decoder, trained by its likelihood itself and so without any q, does without {_each(shares, percent)}."
     )
 
 
 def _remedies(evidence: Evidence) -> str:
-    parts = [
-        f"{how} lowers the KL distinguishably on {_lower(times)} of {len(times)} targets, to {_each(times, percent)}"
-        for how, model in BETTER.items()
-        if (times := {t: _against_elbo(evidence, t, model) for t in posterior.TARGETS})
-    ]
-    most = posterior.SAMPLES[-1]
-    tight = {target: posterior.tightened(evidence, target) for target in posterior.TARGETS}
+    remedies = {how: {t: _against_elbo(evidence, t, model) for t in posterior.TARGETS} for how, model in BETTER.items()}
+    more = f"{posterior.SAMPLES[-1]} importance-weighted draws in place of one, with the very same two Gaussians,"
+    remedies[more] = {target: posterior.tightened(evidence, target) for target in posterior.TARGETS}
+    said_of = [f"{how} on {_lower(times)} (to {_each(times, percent)})" for how, times in remedies.items()]
     return (
-        f"What q lacks is not a covariance: of what the ELBO with a diagonal q leaves, {'; '.join(parts)}; a tighter "
-        f"bound with the same two Gaussians, {most} importance-weighted draws for one, on {_lower(tight)} of "
-        f"{len(tight)}, to {_each(tight, percent)}."
+        f"Of the remedies for q, on {len(posterior.TARGETS)} targets, the KL is lowered distinguishably by "
+        f"{'; by '.join(said_of)}."
     )
 
 
@@ -64,20 +59,20 @@ def _promise(evidence: Evidence) -> str:
     narrow, wide = capacity.WIDTHS[0], capacity.WIDTHS[-1]
     return (
         "There is a universal approximation theorem: a Gaussian p(x|z) around a wide enough network is an infinite "
-        "mixture of Gaussians and comes as near to any law as one likes; measured with q out of the way, its KL falls "
-        f"with width on {falling} of {len(slopes)} targets, and from {narrow} to {wide} units there remains "
-        f"{_each(left, percent)} of it."
+        "mixture of Gaussians and comes as near to any law as one likes. How fast it does not say: with q out of the "
+        f"way the KL falls with the network’s width on {falling} of {len(slopes)} targets, and {wide} units leave "
+        f"{_each(left, percent)} of what {narrow} leave."
     )
 
 
 def _decoder(evidence: Evidence) -> str:
     largest, heavy = noise.NOISES[-1], tails.DEGREES[0]
-    least = ", ".join(f"{floor(target, largest):.2g} on {target}" for target in noise.TARGETS)
+    least = listed([f"{floor(target, largest):.2g} nats on {target}" for target in noise.TARGETS])
     far = {model: tails.far_mass(evidence, model, heavy) for model in (DIAGONAL, "normalizing_flow")}
     return (
-        f"What p(x|z) costs when its σ cannot shrink is known beforehand: held at {largest:g} standard deviations at "
-        f"least {least} nats, whatever the network; and of the mass that Student’s t with {heavy:g} degrees of freedom "
-        f"has far out, {_each(far, percent, 'in')} is there."
+        f"What p(x|z) costs when its σ cannot shrink is known beforehand: held at {largest:g} standard deviations, "
+        f"at least {least}, whatever the network; and of the mass that Student’s t with {heavy:g} degrees of freedom "
+        f"has far out, {_each(far, percent, 'is there in')}."
     )
 
 
@@ -85,7 +80,7 @@ def _machines(evidence: Evidence) -> str:
     paid = {model: maps.price_of_way(evidence, model) for model in ("ot_map", "normalizing_flow", DIAGONAL)}
     return (
         "Transforming the sample or the distribution comes to the same law by different ways: where the optimal map "
-        f"is known, E|T(z) − z|² is {_each(paid, said, 'for')} times the least there is."
+        f"is known, E|T(z) − z|², as a multiple of the least there is, is {_each(paid, said, 'for')}."
     )
 
 

@@ -55,7 +55,7 @@ def find(evidence: Evidence) -> Finding:
     caption = (
         "The parts of the ELBO gap of a Gaussian VAE against the width of its networks: what the decoder does not "
         "represent (fit), what a Gaussian q cannot (approximation), what one encoder for all points cannot "
-        "(amortisation)."
+        "(amortisation). Where the fit gap goes back up to that of a Gaussian, training has switched the latents off."
     )
     return Finding(
         tuple(claims), f"{summary}.",
