@@ -116,8 +116,19 @@ _LATEX = {
     "↓": r"$\downarrow$",
     "↑": r"$\uparrow$",
     "‖": r"$\|$",
-    "θ": r"$\theta$",
     "’": "'",
+    "“": "``",
+    "”": "''",
+    "′": r"$'$",
+    "∗": r"$\ast$",
+    "½": r"$\frac12$",
+    "¹": r"\textsuperscript{1}",
+    "⁻": r"$^-$",
+    "∇": r"$\nabla$",
+    "∫": r"$\int$",
+    "Σ": r"$\Sigma$",
+    **{letter: rf"$\{unicodedata.name(letter).rpartition(' ')[2].lower()}$" for letter in "αβγδθλμνπρσφχ"},
+    "ε": r"$\varepsilon$",
 }
 
 

@@ -1,4 +1,7 @@
 import math
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +40,28 @@ def test_markdown_shows_text_as_it_is() -> None:
     )
     assert text.markdown("[click](http://x)") == r"[click\](http://x)"
     assert text.markdown("two\nlines\x1b[31m") == "two lines[31m"
+
+
+def test_latex_has_every_letter_of_the_published_tables() -> None:
+    """What it lacks becomes a question mark, and a σ is worth more than that."""
+    published = Path(__file__).parents[3] / "results" / "published"
+    letters = {letter for table in published.rglob("tables/*.tex") for letter in table.with_suffix(".md").read_text()}
+    assert len(letters) > 60
+    assert {letter for letter in letters if letter.isprintable() and "?" in text.latex(letter)} <= {"?"}
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")
+def test_the_published_tables_compile(tmp_path: Path) -> None:
+    published = Path(__file__).parents[3] / "results" / "published"
+    tables = sorted(published.rglob("tables/*.tex"))
+    assert len(tables) > 30
+    preamble = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx}\extrafloats{500}"
+    body = "\n".join(rf"\input{{{table.as_posix()}}}\clearpage" for table in tables)
+    (tmp_path / "all.tex").write_text(rf"{preamble}\begin{{document}}{body}\end{{document}}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert f"({len(tables)} page" in done.stdout
 
 
 def test_latex_shows_text_as_it_is() -> None:
