@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import lookup
@@ -34,15 +34,21 @@ SIZES = Sizes(
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is spent on a study: replicates, training points, and the share of every model's own steps."""
+    """How much is spent on a study: replicates, training points, the share of every model's own steps, and scores."""
 
     replicates: int
     train: int
     effort: float
+    sizes: Sizes = SIZES
 
 
 FULL = Extent(replicates=6, train=20_000, effort=1.0)
-QUICK = Extent(replicates=2, train=5_000, effort=0.2)
+QUICK = Extent(
+    replicates=2,
+    train=5_000,
+    effort=0.1,
+    sizes=replace(SIZES, likelihood=2_000, latent=100, importance_samples=200, gaps=24),
+)
 
 
 def plan(study: str, *, quick: bool = False, out: Path | None = None) -> Plan:
@@ -70,7 +76,7 @@ def plan(study: str, *, quick: bool = False, out: Path | None = None) -> Plan:
         targets=targets,
         replicates=extent.replicates,
         train=extent.train,
-        sizes=SIZES,
+        sizes=extent.sizes,
         budget=Budget(effort=extent.effort),
         limits=Limits(seconds=1_200),
     )
