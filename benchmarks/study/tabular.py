@@ -40,7 +40,7 @@ def listed(names: Sequence[str]) -> str:
 
 def _cell(value: Estimate | None) -> Cell:
     if value is None:
-        return Cell("n/a", mark="word")
+        return Cell("no number", mark="word")
     if value.low == value.high:
         return Cell(text.number(value.value), sort=value.value)
     shown, interval = text.interval(value)

@@ -15,12 +15,13 @@ from benchmarks import publish as publishing
 from benchmarks.errors import UserError
 from benchmarks.oracle import oracle
 from benchmarks.report.statistics import Estimate
-from benchmarks.study import deconvolution, maps, modes, planning, prediction, tails
+from benchmarks.study import deconvolution, maps, modes, planning, prediction, pushing, tails
 from benchmarks.study.prediction import Claim, Study, overall
 from benchmarks.study.pushing import steepest
 from benchmarks.targets.base import TransportTarget
 from models.base import Budget
 from models.gaussian import Gaussian
+from tests.models.fits import new, trained
 
 
 @pytest.mark.parametrize(
@@ -102,8 +103,21 @@ def test_the_far_mass_of_the_target_itself_is_one():
 def test_the_mass_between_the_modes_is_that_of_its_closed_form(separation: float) -> None:
     law = lookup.find("target", modes.apart(separation)).load()()
     expected = modes.exact_between(separation)
-    error = math.sqrt(expected / modes.DRAWS)
+    error = math.sqrt(expected / pushing.DRAWS)
     assert modes.between(oracle(law), law) == pytest.approx(expected, abs=4 * error)
+
+
+@pytest.mark.parametrize("name", ["gaussian_vae", "heteroscedastic_vae", "normalizing_flow", "gaussian_mixture"])
+def test_the_mass_of_an_interval_is_the_share_of_draws_in_it(name: str) -> None:
+    """By quadrature over the noise or by sampling, whatever the model is: four standard errors of 100,000 draws."""
+    law = lookup.find("target", modes.apart(3.0)).load()()
+    model = trained(new(name), law.sample(2_000, torch.Generator().manual_seed(1)), effort=0.02)
+    with torch.no_grad():
+        drawn = model.sample(100_000, torch.Generator().manual_seed(2)).squeeze(1)
+        for low, high in ((-0.5, 0.5), (1.0, math.inf), (-math.inf, math.inf)):
+            share = float(((low < drawn) & (drawn < high)).double().mean())
+            error = math.sqrt(max(share * (1 - share), 1e-6) / 100_000)
+            assert pushing.mass(model, low, high) == pytest.approx(share, abs=4 * math.sqrt(1.5) * error + 1e-5)
 
 
 def test_the_optimal_map_costs_what_it_costs_and_is_no_way_off():
