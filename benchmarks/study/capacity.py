@@ -137,6 +137,9 @@ def slope(evidence: Evidence, target: str) -> Estimate | None:
 PREDICTION = Prediction(
     "capacity",
     "Universal approximation by capacity",
+    "A decoder lays a small Gaussian around every point that its network can reach: with a network large enough "
+    "these blobs can cover any shape. Here nothing else is in the way, and we watch the error as the network "
+    "grows.",
     "With the encoder out of the way, the KL of one and the same Gaussian decoder falls towards 0 as its network "
     "grows, on every target.",
     "μ(z) with z ~ N(0, I), k ≥ 1, can be brought as near to any law as one likes by a wide enough network, and the "

@@ -68,6 +68,8 @@ def find(evidence: Evidence) -> Finding:
 PREDICTION = Prediction(
     "gap",
     "Does the ELBO gap close?",
+    "The ELBO is a bound, and a VAE is only as good as the bound is tight. A larger VAE should fit better and, by "
+    "the theory, close the bound at the same time.",
     "With capacity the fit gap and the inference gap of a Gaussian VAE go to 0 together.",
     "E[log p* − ELBO] is the sum of KL(p*‖p_θ) and of the mean KL(q‖p_θ(z|x)): an ELBO that reaches the entropy forces "
     "p_θ = p*. A decoder rich enough to make p* with Gaussian posteriors exists where the manifold of x has the "

@@ -82,6 +82,8 @@ def find(evidence: Evidence) -> Finding:
 PREDICTION = Prediction(
     "manifolds",
     "Manifolds",
+    "Data often lie near a surface of few dimensions. A VAE should find as many latents as it needs, and its σ "
+    "should shrink to the true noise around the surface.",
     "The decoder’s σ goes down to the noise around a surface as soon as there are as many latents as the surface has "
     "dimensions, and more latents than that change nothing.",
     "With too few latents the decoder must spend σ on what it cannot follow. With enough the optimal σ is the noise "

@@ -109,6 +109,8 @@ def _noise() -> torch.Tensor:
 PREDICTION = Prediction(
     "maps",
     "Transform the sample or the distribution?",
+    "All of these models move the points of a Gaussian cloud to the data. Optimal transport takes the shortest "
+    "way; do the others, which were only asked for the right cloud at the end?",
     "Models that fit the same distribution equally well move N(0, I) there by different maps; only the OT map’s is the "
     "cheapest, and it is the known optimal one.",
     "Infinitely many maps push N(0, I) to p*; exactly one is the gradient of a convex function, and it minimises "

@@ -102,6 +102,8 @@ def find(evidence: Evidence) -> Finding:
 PREDICTION = Prediction(
     "modes",
     "Separated modes and topology",
+    "To split one cloud into two, a map has to tear it: its slope in the middle must be enormous, or points are "
+    "left on the bridge between the two. We measure both.",
     "No trained map is as steep as two separated modes ask for: it leaves mass between them that is not there.",
     "N(0, I) has a connected support. A map that parts it must have a slope of at least the isoperimetric profile of "
     "the Gaussian over that of the target; on the line the increasing map is the only one without folds, and its slope "

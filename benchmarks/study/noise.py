@@ -79,6 +79,8 @@ def find(evidence: Evidence) -> Finding:
 PREDICTION = Prediction(
     "noise",
     "The decoder's noise",
+    "p(x|z) blurs everything it makes by its σ. How much a blur of a given width costs can be computed without "
+    "training anything; then we train and see whether the network reaches that limit.",
     "A σ that is too large costs what deconvolution says, and a good decoder pays no more; where the target has "
     "edges, a σ of each z is cheaper than one for all.",
     "With p(x|z) = N(μ(z), σ²) the model is ν ∗ N(0, σ²), ν the law of μ(z): whatever the network, its KL is at least "

@@ -79,6 +79,8 @@ def _value(evidence: Evidence, target: str, model: str) -> float:
 PREDICTION = Prediction(
     "penalty",
     "The pseudo-VAE",
+    "An autoencoder with an L2 penalty looks like a VAE without noise. We fit a Gaussian, or a mixture, to its "
+    "codes afterwards and ask whether that makes it a generative model as good as the VAE.",
     "An L2 penalty does not make codes Gaussian: with a Gaussian ex post the autoencoder stays behind the VAE at "
     "every penalty, and with a mixture ex post it passes it.",
     "The penalty bounds the second moment of the codes, not their law; without noise in training nothing asks the "

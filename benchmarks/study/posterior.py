@@ -79,6 +79,9 @@ def _pair(evidence: Evidence, target: str, model: str = "gaussian_vae") -> tuple
 PREDICTION = Prediction(
     "posterior",
     "Which Gaussian",
+    "Two Gaussians could be to blame. We keep the decoder’s and remove the encoder’s step by step: a more "
+    "flexible q, many draws instead of one, and finally no q at all. What the error loses on the way was q’s "
+    "fault; what stays is p(x|z)’s.",
     "It is q(z|x): at equal capacity the price of a Gaussian q under the ELBO is larger than what the Gaussian p(x|z) "
     "costs, and a tighter bound takes it away.",
     "ELBO = log p_θ − KL(q‖p_θ(z|x)): maximising it pulls θ towards models whose posterior is Gaussian. The "

@@ -70,11 +70,13 @@ class Finding:
 class Prediction:
     """A falsifiable sentence, the theory that it follows from, and the experiment that decides it.
 
+    plain: what it is about, for who has never seen an ELBO.
     find: a pure function of what the experiment left in the store.
     """
 
     name: str
     title: str
+    plain: str
     statement: str
     theory: str
     source: str

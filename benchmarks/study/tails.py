@@ -81,6 +81,8 @@ def find(evidence: Evidence) -> Finding:
 PREDICTION = Prediction(
     "tails",
     "Tails",
+    "A network with bounded slopes can stretch the few far draws of a Gaussian only so far, so rare large values "
+    "go missing. We count how many of the rarest thousandth each model still makes.",
     "The heavier the target’s tails, the larger the KL of a map whose slope is bounded, and the mass far out is "
     "missing.",
     "If |T(z) − T(z′)| ≤ L|z − z′| and z ~ N(0, 1), then P(|T(z)| > t) falls like exp(−t²/2L²): no finite L gives a "
