@@ -15,7 +15,19 @@ from benchmarks import publish as publishing
 from benchmarks.errors import UserError
 from benchmarks.oracle import oracle
 from benchmarks.report.statistics import Estimate
-from benchmarks.study import deconvolution, maps, modes, planning, prediction, pushing, tails
+from benchmarks.store import Store
+from benchmarks.study import (
+    answer,
+    deconvolution,
+    evidence,
+    maps,
+    modes,
+    planning,
+    posterior,
+    prediction,
+    pushing,
+    tails,
+)
 from benchmarks.study.prediction import Claim, Study, overall
 from benchmarks.study.pushing import steepest
 from benchmarks.targets.base import TransportTarget
@@ -168,8 +180,6 @@ def test_the_page_holds_the_verdict_and_its_numbers_are_those_of_the_tables(fold
 
 
 def test_the_same_store_gives_the_same_bytes(folder: Path) -> None:
-    from benchmarks.store import Store
-
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "cells" not in path.parts}
     study.write(study.made(study.STUDIES["tiny"], Store(folder)), folder)
     assert {path: path.read_bytes() for path in before} == before
@@ -191,8 +201,6 @@ def test_publishing_a_study_renews_its_part_of_the_readme(tmp_path: Path, folder
 
 
 def test_a_study_without_numbers_is_undecided_and_still_a_page(tmp_path: Path, folder: Path) -> None:
-    from benchmarks.store import Store
-
     (tmp_path / "scores.csv").write_text("target,model,replicate,metric,value,error,status,reason\n")
     (tmp_path / "costs.csv").write_text("target,model,replicate,metric,value\n")
     (tmp_path / "run.json").write_bytes((folder / "run.json").read_bytes())
@@ -202,6 +210,29 @@ def test_a_study_without_numbers_is_undecided_and_still_a_page(tmp_path: Path, f
     assert len(made.answer) == 5
     study.write(made, tmp_path)
     assert "undecided" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_answer_follows_from_the_scores(tmp_path: Path, folder: Path) -> None:
+    """Made up: q costs three quarters of the ELBO's KL on two targets, and a quarter of it on the third."""
+    exact = {"eight_gaussians": 0.1, "rings": 0.1, "checkerboard": 0.3}
+    rows = [
+        f"{target},{model},{replicate},kl,{value * (1 + 0.01 * replicate)},0.0,ok,"
+        for target, least in exact.items()
+        for model, value in (("gaussian_vae", 0.4), ("full_covariance_vae", 0.4), (posterior.EXACT, least))
+        for replicate in range(6)
+    ]
+    (tmp_path / "scores.csv").write_text("\n".join(["target,model,replicate,metric,value,error,status,reason", *rows]))
+    (tmp_path / "costs.csv").write_text("target,model,replicate,metric,value\n")
+    (tmp_path / "run.json").write_bytes((folder / "run.json").read_bytes())
+    made = evidence.Evidence(Store(tmp_path))
+    share = answer.price_of_posterior(made, "rings")
+    assert share is not None
+    assert share.value == pytest.approx(0.75)
+    first, second, *_ = answer.answer(made)
+    assert "q(z|x) on eight_gaussians and rings, p(x|z) on checkerboard" in first
+    assert "does without 75 %" in first
+    assert "25.0 % [25.0, 25.0] on checkerboard" in first
+    assert "a full covariance in q on 0 (to 100 %" in second
 
 
 def test_predictions_are_whole() -> None:
