@@ -64,7 +64,7 @@ def curves(panels: Sequence[Panel], height: float = 3.1) -> Figure:
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
         ends = [_draw(panel, axis) for panel, axis in zip(panels, axes.flat, strict=False)]
-        room = 0.055 * max(len(name) for axis in ends for _, _, name, _ in axis)  # inches, for the names at the ends
+        room = 0.062 * max(len(name) for axis in ends for _, _, name, _ in axis)  # inches, for the names at the ends
         figure.tight_layout(w_pad=room * 72 / BODY, h_pad=2.0, rect=(0, 0, 1 - room / WIDTH, 1))
         for found, axis in zip(ends, axes.flat, strict=False):
             _label(axis, found)
