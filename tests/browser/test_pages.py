@@ -69,7 +69,7 @@ def test_the_tables_of_a_run_hold_the_medians_of_its_scores(see) -> None:
     medians = usable.groupby(["metric", "target", "model"])["value"].median()
     checked = 0
     for table in see("run").tables:
-        if table["name"] not in set(scores["metric"]) or table["name"] not in medians.index:
+        if table["name"] not in medians.index or not set(table["heads"][1:]) <= set(scores["model"]):
             continue
         for row in table["rows"]:
             for model, (_, shown) in zip(table["heads"][1:], row[1:], strict=True):
@@ -77,7 +77,7 @@ def test_the_tables_of_a_run_hold_the_medians_of_its_scores(see) -> None:
                     assert float(shown) == pytest.approx(medians[key], rel=1e-12), key
                     checked += 1
                 else:
-                    assert shown == "", key
+                    assert shown == "", key  # a word: n/a, untrusted, failed
     assert checked > 500
 
 
