@@ -12,8 +12,9 @@ from benchmarks.report.text import broken
 
 CAPTION = (
     "The loss against the step of training, a line for each replicate, every panel on a scale of its own (its first "
-    "tenth, where losses fall from anywhere, may leave the panel). Look for lines that still fall at their end, that "
-    "jump, or that part from one another. Models without a training loop are left out."
+    "tenth, where losses fall from anywhere, may leave the panel). Look for lines that still fall steeply at their "
+    "end, or that part from one another; where training has stages the line jumps from one loss to the next. Models "
+    "without a training loop are left out."
 )
 _LABEL, _HEAD, _HEIGHT = 1.25, 0.62, 0.5
 
