@@ -78,6 +78,21 @@ def available(kind: Kind) -> dict[str, Plugin]:
     }
 
 
+def kind_of(name: str) -> Kind:
+    """Whether a name is that of a model or of a target. Raises UserError if it is neither's."""
+    bare, _ = arguments.split(name)
+    if ".py:" in bare:
+        path, _, attribute = bare.rpartition(":")
+        if not Path(path).is_file():
+            raise UserError(f"{name!r}: there is no file {path}")
+        found = _imported(Plugin("model", attribute, f"{Path(path).resolve()}:{attribute}"))
+        return "model" if inspect.isclass(found) and issubclass(found, Model) else "target"
+    models, targets = available("model"), available("target")
+    if bare not in {*models, *targets, ORACLE}:
+        raise unknown("model or target", bare, {*models, *targets})
+    return "target" if bare in targets else "model"
+
+
 def find(kind: Kind, name: str) -> Plugin:
     """The plug-in called `name`, with its arguments. Raises UserError if there is none, or if it is a sweep of them."""
     found = sweep(kind, name)
@@ -149,13 +164,18 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _check(plugin: Plugin) -> None:
+def _imported(plugin: Plugin) -> Any:
+    """The object itself. Raises UserError, with what went wrong, where its file cannot be imported."""
     try:
-        found = plugin.load()
+        return plugin.found()
     except UserError:
         raise
     except Exception as error:
         raise UserError(f"{plugin.source} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _check(plugin: Plugin) -> None:
+    found = _imported(plugin)
     if plugin.kind == "model" and not (inspect.isclass(found) and issubclass(found, Model)):
         raise UserError(f"{plugin.source} is not a model: it must be a class that inherits from models.base.Model")
     if plugin.kind == "target" and not (callable(found) and isinstance(found(), Target)):

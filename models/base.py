@@ -94,10 +94,20 @@ class Model(nn.Module, ABC):
         """n independent samples of p_θ, (n, d)."""
 
     def restore(self, state: Mapping[str, Tensor], dimension: int) -> None:
-        """Become the fitted model whose `state_dict` was `state`, for data of `dimension` columns."""
+        """Become the fitted model whose `state_dict` was `state`, for data of `dimension` columns.
+
+        Modules and parameters are those that `build` creates. A buffer may be new, or of another size than `build`
+        gave it: how many components or points a model keeps is known by `fit` alone.
+        """
         generator = torch.Generator().manual_seed(0)
         self.build(torch.randn(4 * dimension + 4, dimension, generator=generator, dtype=torch.float64), generator)
         self.double()
+        built = self.state_dict()
+        parameters = dict(self.named_parameters())
+        for name, value in state.items():
+            if name not in parameters and (name not in built or built[name].shape != value.shape):
+                module, _, buffer = name.rpartition(".")
+                self.get_submodule(module).register_buffer(buffer, value)
         self.load_state_dict(dict(state))
 
 

@@ -8,7 +8,6 @@ codes the same density.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from itertools import product
 
 import torch
@@ -43,10 +42,6 @@ class GaussianMixture(DensityModel):
         most = max(1, min(64, 512 // x.shape[1])) if self.components is None else self.components
         self._hold(*fit_mixture(x, most, budget.steps(self.iterations), generator))
         return History()
-
-    def restore(self, state: Mapping[str, Tensor], dimension: int) -> None:
-        """Become the fitted model whose `state_dict` was `state`, with as many components as that one had."""
-        self._hold(state["weights"], state["means"], state["scale_trils"])
 
     def _hold(self, weights: Tensor, means: Tensor, scale_trils: Tensor) -> None:
         self.register_buffer("weights", weights)

@@ -7,7 +7,6 @@ the potential that it found, is defined everywhere (Pooladian & Niles-Weed 2021;
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 
 import ot
 import torch
@@ -80,10 +79,6 @@ class SinkhornMap(TransportModel):
             self._hold(y, start[1], x.new_tensor(epsilon), shift, scale)
             epsilon /= 2
         return History()
-
-    def restore(self, state: Mapping[str, Tensor], dimension: int) -> None:
-        """Become the fitted model whose `state_dict` was `state`, with as many atoms as that one had."""
-        self._hold(state["atoms"], state["potential"], state["epsilon"], state["shift"], state["scale"])
 
     def _hold(self, atoms: Tensor, potential: Tensor, epsilon: Tensor, shift: Tensor, scale: Tensor) -> None:
         self.register_buffer("atoms", atoms)
