@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks import execution, lookup
+from benchmarks import execution, lookup, several
 from benchmarks import publish as publishing
 from benchmarks import report as reports
 from benchmarks import suite as suites
@@ -128,6 +128,10 @@ def publish(
     """Make a run the reference run: for those who maintain this repository."""
     publishing.publish(Path(folder), Path(to), Path(readme))
     out.print(f"published {escape(folder)} to {escape(to)} and renewed {escape(readme)}")
+
+
+app.command()(several.compare)
+app.command()(several.merge)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.errors import UserError
 from benchmarks.report.content import Content, Curve, Picture, TargetInfo
@@ -65,15 +66,25 @@ def _target(info: dict[str, Any]) -> TargetInfo:
 def _provenance(store: Store, manifest: dict[str, Any]) -> dict[str, str]:
     """What made the run, in words: nothing that differs between two runs of the same suite on the same machine."""
     costs = store.costs()
-    seconds = costs[costs["metric"].isin(["fit_cpu_seconds", "score_cpu_seconds"])]["value"].sum()
+    spent = costs[costs["metric"].isin(["fit_cpu_seconds", "score_cpu_seconds"])]
+    machine = ", ".join(f"{name} {value}" for name, value in manifest["machine"].items())
+    time = _minutes(spent["value"])
+    if "machine" in costs.columns:  # of several, whose times do not add up
+        stamps = costs["machine"].unique()
+        machine = "; ".join(stamps)
+        time = "; ".join(f"{_minutes(spent.loc[spent['machine'] == stamp, 'value'])} on {stamp}" for stamp in stamps)
     return {
         "command": manifest["command"],
         "suite": f"{manifest['suite']}: {manifest['description']['description']}",
         "replicates": str(manifest["replicates"]),
         "training points": f"{manifest['description']['train']:,}",
         "versions": ", ".join(f"{name} {version}" for name, version in sorted(manifest["versions"].items())),
-        "machine": ", ".join(f"{name} {value}" for name, value in manifest["machine"].items()),
+        "machine": machine,
         "device": manifest["device"],
         "how the models' defaults were chosen": TUNING,
-        "CPU time of fits and scores": f"{np.round(seconds / 60, 1)} minutes",
+        "CPU time of fits and scores": time,
     }
+
+
+def _minutes(seconds: pd.Series) -> str:
+    return f"{np.round(seconds.sum() / 60, 1)} minutes"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from torch import Tensor
 from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
 from benchmarks.files import write_bytes
+from benchmarks.stamps import in_words
 
 MANIFEST = "run.json"
 SCORE_COLUMNS = ["target", "model", "replicate", "metric", "value", "error", "status", "reason"]
@@ -140,10 +142,23 @@ class Store:
             return None
         return header["key"], result
 
+    def stamp(self, target: str, model: str) -> str:
+        """The machine that a cell says it was computed on, in words; nothing where there is no readable cell."""
+        try:
+            with safetensors.safe_open(self.path(target, model), framework="pt") as file:
+                return in_words(json.loads((file.metadata() or {})["machine"]))
+        except (OSError, safetensors.SafetensorError, KeyError, ValueError):
+            return ""
+
     def write_tables(self, results: list[CellResult]) -> None:
-        """scores.csv and costs.csv, from which everything else is made. Times are apart: scores are reproducible."""
+        """scores.csv and costs.csv, from which everything else is made. Times are apart: scores are reproducible.
+
+        Costs name their machine where there are several: times are never compared across them.
+        """
         scores = pd.DataFrame([row for result in results for row in result.scores], columns=SCORE_COLUMNS)
-        costs = pd.DataFrame([row for result in results for row in result.costs], columns=COST_COLUMNS)
+        rows = [row | {"machine": in_words(result.machine)} for result in results for row in result.costs]
+        several = len({row["machine"] for row in rows}) > 1
+        costs = pd.DataFrame(rows, columns=[*COST_COLUMNS, *(["machine"] if several else [])])
         write_bytes(self.folder / "scores.csv", scores.to_csv(index=False, lineterminator="\n").encode())
         write_bytes(self.folder / "costs.csv", costs.to_csv(index=False, lineterminator="\n").encode())
 
@@ -156,21 +171,27 @@ class Store:
         found = [self.read(target, model) for target, model in cells]
         self.write_tables([result for result in found if result is not None])
 
-    def scores(self) -> pd.DataFrame:
-        """scores.csv. Raises UserError where there is none."""
-        return self._table("scores.csv")
+    def scores(self, *, exact: bool = False) -> pd.DataFrame:
+        """scores.csv; exact: to the last bit of every number, which takes longer. Raises UserError without one."""
+        return self._table("scores.csv", dict.fromkeys(("value", "error"), _exact) if exact else None)
 
     def costs(self) -> pd.DataFrame:
         """costs.csv. Raises UserError where there is none."""
         return self._table("costs.csv")
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def _table(self, name: str, converters: dict[Hashable, Any] | None = None) -> pd.DataFrame:
         path = self.folder / name
         try:
             # "n/a" is a status word here, not a missing value
-            return pd.read_csv(path, keep_default_na=False, na_values={"value": [""], "error": [""]})
+            empty = {"value": [""], "error": [""]}
+            return pd.read_csv(path, keep_default_na=False, na_values=empty, converters=converters)
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read: {error}; `pushforward run` makes it") from error
+
+
+def _exact(text: str) -> float:
+    """The number that this text is, to the last bit; pandas' own reader is faster and may be off by one."""
+    return float(text) if text else math.nan
 
 
 def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:

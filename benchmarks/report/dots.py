@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
 
-from benchmarks.report import panels, style
+from benchmarks.report import machines, panels, style
 from benchmarks.report.analysis import Analysis, analyse
 from benchmarks.report.content import COSTS, FRAME, GAUSSIAN, ORACLE, Content
 
@@ -108,13 +108,13 @@ def _key(figure: Figure, content: Content) -> None:
     )
 
 
-def against_cost(content: Content, cost: str = "fit_cpu_seconds") -> Figure:
-    """KL and debiased W2² against the CPU seconds of fitting."""
+def against_cost(content: Content, cost: str = "fit_cpu_seconds", machine: str = "") -> Figure:
+    """KL and debiased W2² against the CPU seconds of fitting; machine: of the cells of this one alone, by its label."""
     analysis = analyse(content)
     shown = [
         metric
         for metric in ("kl", "w2_squared")
-        if analysis.has_numbers(metric) and len(_pairs(analysis, metric, cost))
+        if analysis.has_numbers(metric) and len(_pairs(analysis, metric, cost, machine))
     ]
     if not shown:
         return style.nothing("Score against cost: no cell of this run has both")
@@ -132,13 +132,13 @@ def against_cost(content: Content, cost: str = "fit_cpu_seconds") -> Figure:
                 (height - top - 0.8) / height,
             )
             axes = figure.add_axes(box)
-            pairs = _pairs(analysis, metric, cost)
+            pairs = _pairs(analysis, metric, cost, machine)
             _scale(axes, "y", pairs[:, 1].astype(float))
             axes.set_xscale("log")
             for model, x, y in zip(pairs[:, 2], pairs[:, 0].astype(float), pairs[:, 1].astype(float), strict=True):
                 axes.plot(x, y, marker=shape[model], color=tint[model], alpha=0.35, markersize=3.4, markeredgewidth=0)
             for model in content.contenders:
-                middle = _middle(analysis, metric, cost, model)
+                middle = _middle(analysis, metric, cost, model, machine)
                 if middle is not None:
                     axes.plot(
                         *middle,
@@ -208,20 +208,26 @@ def _values(analysis: Analysis, metric: str, target: str) -> np.ndarray:
     return np.concatenate([values, np.clip(ends, values.min(initial=0.0), min(far, 2 * values.max(initial=0.0)))])
 
 
-def _pairs(analysis: Analysis, metric: str, cost: str) -> np.ndarray:
+def _pairs(analysis: Analysis, metric: str, cost: str, machine: str) -> np.ndarray:
     """(cost, score, model) of every contender's cell that has both; a cost of zero has no place on a logarithm."""
+    where = machines.labels(analysis.content)
     rows = [
         (analysis.value(cost, target.name, model), analysis.value(metric, target.name, model), model)
         for target in analysis.content.targets
         for model in analysis.content.contenders
+        if where.get((target.name, model), "") == machine
     ]
     good = [row for row in rows if row[0] > 0 and math.isfinite(row[1])]
     return np.array(good, dtype=object).reshape(-1, 3)
 
 
-def _middle(analysis: Analysis, metric: str, cost: str, model: str) -> tuple[float, float] | None:
-    """The model's median cost and score over the targets that are ranked."""
-    targets = analysis.rankings[metric].targets
+def _middle(analysis: Analysis, metric: str, cost: str, model: str, machine: str) -> tuple[float, float] | None:
+    """The model's median cost and score over the ranked targets; of several machines, over those that this one did."""
+    where = machines.labels(analysis.content)
+    did = {target for (target, _), label in where.items() if label == machine}
+    targets = [target for target in analysis.rankings[metric].targets if target in did or not where]
+    if any(where.get((target, model), "") != machine for target in targets):
+        return None
     costs = np.array([analysis.value(cost, target, model) for target in targets])
     scores = np.array([analysis.value(metric, target, model) for target in targets])
     if not len(targets) or not np.isfinite(costs).all() or not np.isfinite(scores).all() or np.median(costs) <= 0:

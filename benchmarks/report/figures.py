@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from benchmarks.files import write_bytes
-from benchmarks.report import dots, families, gaps, training, wall
+from benchmarks.report import dots, families, gaps, machines, training, wall
 from benchmarks.report.content import GAUSSIAN, Content
 from benchmarks.report.style import encode
 
@@ -39,10 +39,22 @@ def figures(content: Content) -> dict[str, Drawing]:
                 partial(dots.by_target, content, "w2_squared"),
             ),
             "elbo_gap": Drawing("The ELBO gap and its parts", gaps.CAPTION, partial(gaps.gaps, content)),
-            "cost": Drawing("Score against cost", dots.CAPTIONS["cost"], partial(dots.against_cost, content)),
         }
+        | _costs(content)
         | _training(content)
     )
+
+
+def _costs(content: Content) -> dict[str, Drawing]:
+    """Score against cost: one figure, or "cost", "cost_2" and so on for the machines of a run, one each."""
+    title, caption, found = "Score against cost", dots.CAPTIONS["cost"], {}
+    for i, label in enumerate(list(machines.machines(content)) or [""]):
+        found["cost" if i == 0 else f"cost_{i + 1}"] = Drawing(
+            f"{title}: {label}" if label else title,
+            f"{caption} {machines.explained(content)}".strip(),
+            partial(dots.against_cost, content, machine=label),
+        )
+    return found
 
 
 def _training(content: Content) -> dict[str, Drawing]:

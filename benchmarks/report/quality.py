@@ -14,7 +14,7 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import text
+from benchmarks.report import machines, text
 from benchmarks.report.analysis import Analysis, analyse
 from benchmarks.report.content import Content
 from benchmarks.report.tables import Cell, Table
@@ -141,13 +141,14 @@ def _row(analysis: Analysis, this: Comparison) -> tuple[Cell, ...]:
         cell = Cell(this.word, mark="word")
     span = f"{figure.low:g}" if figure.low == figure.high else f"{figure.low:g}–{figure.high:g}"
     seconds = analysis.value("fit_cpu_seconds", figure.target, figure.model)
+    where = machines.labels(analysis.content).get((figure.target, figure.model), "")
     return (
         Cell(figure.model),
         Cell(figure.target),
         cell,
         Cell(span, sort=figure.high),
         Cell(this.verdict, mark="" if this.verdict == "yes" else "word"),
-        Cell(text.number(seconds), sort=seconds),
+        Cell(text.number(seconds), where, sort=seconds),
         Cell(figure.seconds or "not noted"),
         Cell(figure.measured),
     )

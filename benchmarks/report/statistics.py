@@ -23,6 +23,9 @@ TAILS = (0.025, 0.975)
 #: the truth in 75 of 100 cases. Replicates are then drawn from a normal law with their spread (Student's assumption).
 ENOUGH_REPLICATES = 6
 
+#: So many draws beyond zero tell a p-value to a third of itself: more would change no verdict.
+BEYOND = 10
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -45,26 +48,72 @@ def median(values: Array, errors: Array, generator: np.random.Generator) -> Esti
     large the true spread is, few replicates do not tell: its square is drawn as (R − 1)s²/χ², as in Student's
     interval. A NaN error counts as none, unless nothing else is known.
     """
-    values = np.asarray(values, dtype=float)
-    errors = np.asarray(errors, dtype=float)
-    count, center = len(values), float(np.median(values))
-    if count == 1 and not np.isfinite(errors[0]):
+    values, errors = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
+    center = float(np.median(values))
+    if len(values) == 1 and not np.isfinite(errors[0]):
         return Estimate(center, math.nan, math.nan)
+    drawn = _drawn(values, errors, generator, DRAWS)
+    if drawn is None:
+        return Estimate(center, center, center)
+    low, high = np.quantile(drawn, TAILS)
+    return Estimate(center, min(float(low), center), max(float(high), center))
+
+
+def _drawn(values: Array, errors: Array, generator: np.random.Generator, draws: int) -> Array | None:
+    """(draws,) medians as they might have come out, for `median`; None where nothing varies."""
+    count, center = len(values), float(np.median(values))
     errors = np.where(np.isfinite(errors), errors, 0.0)
     if not errors.any() and (values == center).all():
-        return Estimate(center, center, center)
-    pick = generator.integers(0, count, (DRAWS, count))
-    noise, spread = generator.standard_normal((2, DRAWS, count))
-    draws = center + errors[pick] * noise
+        return None
+    pick = generator.integers(0, count, (draws, count))
+    noise, spread = generator.standard_normal((2, draws, count))
+    drawn = center + errors[pick] * noise
     variance = float(values.var(ddof=1)) if count > 1 else 0.0
     if variance > 0:
-        possible = variance * (count - 1) / generator.chisquare(count - 1, DRAWS)
+        possible = variance * (count - 1) / generator.chisquare(count - 1, draws)
         unexplained = np.sqrt(np.maximum(possible - np.mean(errors**2), 0.0))
         # Resampled deviations in units of their own deviation; normal ones where there are too few to resample.
         standard = (values[pick] - center) / values.std() if count >= ENOUGH_REPLICATES else spread
-        draws += unexplained[:, None] * standard
-    low, high = np.quantile(np.median(draws, axis=1), TAILS)
-    return Estimate(center, min(float(low), center), max(float(high), center))
+        drawn += unexplained[:, None] * standard
+    return np.median(drawn, axis=1)
+
+
+def chance(values: Array, errors: Array, generator: np.random.Generator, finest: float) -> float:
+    """How easily noise alone makes a median as far from zero as this one: a two-sided p-value.
+
+    Twice the share of the draws of `median` beyond zero, itself counted among them, so that it is never zero. Draws go
+    on until some are beyond zero, or the p-value is below `finest`: what the smallest that matters is. NaN where
+    nothing is known about the error.
+    """
+    values, errors = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
+    center = float(np.median(values))
+    if len(values) == 1 and not np.isfinite(errors[0]):
+        return math.nan
+    if center == 0:
+        return 1.0
+    total = beyond = 0
+    while beyond < BEYOND and 2 / (total + 1) >= finest:
+        drawn = _drawn(values, errors, generator, DRAWS if total == 0 else 10 * DRAWS)
+        if drawn is None:
+            return finest
+        total, beyond = total + len(drawn), beyond + int((drawn * np.sign(center) <= 0).sum())
+    return min(1.0, 2 * (beyond + 1) / (total + 1))
+
+
+def adjusted(chances: Array) -> Array:
+    """p-values (m,) adjusted for being many (Benjamini and Hochberg 1995), NaN where they are NaN.
+
+    Those at most q hold, in the mean, no larger a share of false alarms than q; and if nothing at all is there, one or
+    more of them are found with a probability of q at most. For p-values that are independent or, like several metrics
+    of one model, rise together (Benjamini and Yekutieli 2001).
+    """
+    chances = np.asarray(chances, dtype=float)
+    found = np.full(len(chances), math.nan)
+    known = np.flatnonzero(np.isfinite(chances))
+    order = known[np.argsort(chances[known], kind="stable")]
+    scaled = chances[order] * len(order) / np.arange(1, len(order) + 1)
+    found[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return found
 
 
 def positive_median(values: Array, generator: np.random.Generator) -> Estimate:

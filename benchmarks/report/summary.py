@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from benchmarks.report import text
-from benchmarks.report.analysis import Analysis, analyse, table, typical
+from benchmarks.report import machines, text
+from benchmarks.report.analysis import Analysis, analyse, typical
 from benchmarks.report.content import FRAME, Content, MetricInfo
-from benchmarks.report.tables import Cell, Table, cost_table, metric_table, spread
+from benchmarks.report.tables import Cell, Table, cost_cell, cost_table, metric_table
 
 #: What the summary shows: mean ranks, on how many targets a model is best, and medians over the ranked targets.
 RANKED = ("kl", "w2_squared", "sliced_w2_squared")
@@ -38,12 +38,13 @@ def summary_table(content: Content) -> Table:
     counted = [metric for metric in COUNTED if metric in content.headline]
     shown = [metric for metric in TYPICAL if metric in content.headline]
     targets = _targets(analysis, shown)
+    places = list(machines.machines(content)) or [""]
     columns = [
         "model",
         *(f"rank by {text.inline(content.info(metric).title)}" for metric in ranked),
         *(f"best by {text.inline(content.info(metric).title)}" for metric in counted),
         *(f"median {text.inline(_with_unit(content.info(metric)))}" for metric in shown),
-        "fit, CPU s",
+        *(f"fit, CPU s {place}".strip() for place in places),
     ]
     rows = []
     for model in content.columns:
@@ -52,9 +53,10 @@ def summary_table(content: Content) -> Table:
         cells += [Cell("frame", mark="frame") if frame else _rank(analysis, metric, model) for metric in ranked]
         cells += [Cell("frame", mark="frame") if frame else _wins(analysis, metric, model) for metric in counted]
         cells += [_typical(analysis, metric, model, targets[metric]) for metric in shown]
-        cells.append(spread(table(analysis, "fit_cpu_seconds", [model])[model].dropna().to_numpy()))
+        cells += [cost_cell(content, "fit_cpu_seconds", model, place) for place in places]
         rows.append(tuple(cells))
     caption = _caption(analysis, ranked, shown)
+    caption = f"{caption} {machines.explained(content)}".strip()
     return Table("summary", "Across all targets", caption, tuple(columns), tuple(rows))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import text
+from benchmarks.report import machines, text
 from benchmarks.report.analysis import Analysis, Score, analyse, table
 from benchmarks.report.content import COSTS, DEBIASED, FRAME, PARTS, Content, MetricInfo
 from benchmarks.report.missing import left_out, without_number
@@ -55,10 +55,14 @@ def metric_table(content: Content, metric: str) -> Table:
     analysis = analyse(content)
     info = content.info(metric)
     silent = left_out(analysis, metric)
+    where = machines.labels(content) if metric in machines.TIMES else {}
     rows = [
         (
             Cell(target.name),
-            *(_cell(analysis, metric, target.name, model) for model in content.columns),
+            *(
+                _on(_cell(analysis, metric, target.name, model), where.get((target.name, model), ""))
+                for model in content.columns
+            ),
         )
         for target in content.targets
         if target.name not in silent
@@ -71,7 +75,7 @@ def metric_table(content: Content, metric: str) -> Table:
         caption += f" {info.note}"
     if lost:
         caption += " “k of n”: only k replicates have a number; such a cell is not compared."
-    foot = without_number(analysis, metric)
+    foot = f"{without_number(analysis, metric)} {machines.explained(content) if where else ''}".strip()
     return Table(metric, info.title, caption, ("target", *content.columns), tuple(rows), foot)
 
 
@@ -121,21 +125,29 @@ def metric_tables(content: Content) -> list[Table]:
 
 
 def cost_table(content: Content) -> Table:
-    """Model × cost: the median over targets, with the least and the most."""
-    analysis = analyse(content)
+    """Model × cost: the median over targets, with the least and the most; a row for each machine where several."""
+    known, where = machines.machines(content), machines.labels(content)
     rows = []
     for model in content.columns:
-        cells = [Cell(model, mark="frame" if model in FRAME else "")]
-        for metric in COSTS:
-            values = table(analysis, metric, [model])[model].dropna().to_numpy()
-            cells.append(spread(values))
-        rows.append(tuple(cells))
+        for label in dict.fromkeys(where[cell] for cell in where if cell[1] == model) or [""]:
+            cells = [Cell(model, mark="frame" if model in FRAME else ""), *([Cell(label or "n/a")] if known else [])]
+            rows.append((*cells, *(cost_cell(content, metric, model, label) for metric in COSTS)))
     columns = tuple(f"{info.title} ({info.unit})" if info.unit else info.title for info in COSTS.values())
     caption = (
         "Median over targets [least, most]. Lower is better. Times compare only within one machine. Memory is that of "
         "the whole worker process, with its libraries: more than a model's own."
     )
-    return Table("cost", "Cost", caption, ("model", *columns), tuple(rows))
+    first = ("model", "machine") if known else ("model",)
+    return Table("cost", "Cost", caption, (*first, *columns), tuple(rows), machines.explained(content))
+
+
+def cost_cell(content: Content, metric: str, model: str, label: str = "") -> Cell:
+    """The median of a cost over the targets [least, most]; label: over those on this machine alone."""
+    values = table(analyse(content), metric, [model])[model]
+    where = machines.labels(content)
+    if label:
+        values = values[[where.get((target, model)) == label for target in values.index]]
+    return spread(values.dropna().to_numpy())
 
 
 def target_table(content: Content) -> Table:
@@ -175,10 +187,12 @@ def numbers(content: Content, metric: str) -> pd.DataFrame:
     """The numbers behind a metric's table, one row per target and model."""
     analysis = analyse(content)
     rows = []
+    where = machines.labels(content) if metric in machines.TIMES else {}
     for target in content.targets:
         for model in content.columns:
             score = analysis.score(metric, target.name, model)
             known = score.estimate
+            label = where.get((target.name, model), "")
             rows.append(
                 {
                     "target": target.name,
@@ -189,6 +203,7 @@ def numbers(content: Content, metric: str) -> pd.DataFrame:
                     "replicates": score.used,
                     "status": "ok" if known else score.word,
                     "best": model in analysis.leaders.get((metric, target.name), ()),
+                    **({"machine": machines.machines(content).get(label, "")} if where else {}),
                 }
             )
     return pd.DataFrame(rows)
@@ -203,6 +218,11 @@ def cells(this: Table) -> pd.DataFrame:
 def _cell(analysis: Analysis, metric: str, target: str, model: str) -> Cell:
     best = model in analysis.leaders.get((metric, target), ())
     return _shown(analysis.score(metric, target, model), "best" if best else "frame" if model in FRAME else "")
+
+
+def _on(cell: Cell, label: str) -> Cell:
+    """The cell with the machine that it was measured on."""
+    return replace(cell, note=f"{cell.note} {label}".strip()) if label and cell.mark != "word" else cell
 
 
 def _shown(score: Score, mark: Literal["", "best", "frame"]) -> Cell:

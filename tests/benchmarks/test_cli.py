@@ -35,7 +35,9 @@ def pushforward(monkeypatch, capsys, tmp_path):
     return call
 
 
-@pytest.mark.parametrize("command", ["run", "report", "models", "targets", "suites", "publish", "study"])
+@pytest.mark.parametrize(
+    "command", ["run", "report", "models", "targets", "suites", "publish", "study", "compare", "merge"]
+)
 def test_every_command_has_help(pushforward, command):
     code, output, _ = pushforward(command, "--help")
     assert code == 0

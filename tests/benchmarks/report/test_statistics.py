@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
-from benchmarks.report.statistics import difference, leaders, median, positive_median, seed
+from benchmarks.report.statistics import adjusted, chance, difference, leaders, median, positive_median, seed
 
 REPEATS = 500
 
@@ -97,6 +98,38 @@ def test_one_replicate_differs_by_its_errors() -> None:
     known = difference(cell([1.0], 0.3), cell([0.0], 0.4), generator())
     assert known is not None
     assert known.high - known.low == pytest.approx(2 * 1.96 * 0.5, rel=0.08)
+
+
+@pytest.mark.parametrize(("count", "spread", "error"), [(1, 0.0, 1.0), (2, 1.0, 0.0), (3, 1.0, 0.3), (6, 1.0, 0.0)])
+@pytest.mark.parametrize("level", [0.05, 0.01])
+def test_chances_are_what_they_say(count: int, spread: float, error: float, level: float) -> None:
+    """Of medians that are zero, no larger a share than a level is below it; three standard errors for the repeats."""
+    draw, repeats = generator(count), 1_000
+    found = [
+        chance(spread * draw.standard_normal(count) + error * draw.standard_normal(count), np.full(count, error), draw,
+               level / 10)
+        for _ in range(repeats)
+    ]  # fmt: skip
+    assert np.mean(np.array(found) <= level) <= level + 3 * math.sqrt(level * (1 - level) / repeats)
+
+
+def test_a_chance_agrees_with_the_interval_and_is_never_zero() -> None:
+    values, errors = np.array([0.5, 0.6, 0.7]), np.full(3, 0.1)
+    assert 0 < chance(values, errors, generator(), 1e-4) < 0.05
+    assert 0 < chance(1e6 + values, errors, generator(), 1e-3) < 1e-3
+    assert chance(values, 10 * errors, generator(), 1e-4) > 0.05
+    assert chance(-values, errors, generator(1), 1e-4) == pytest.approx(chance(values, errors, generator(), 1e-4), 1.0)
+    assert chance(np.zeros(3), errors, generator(), 1e-4) == 1.0
+    assert math.isnan(chance(np.ones(1), np.full(1, math.nan), generator(), 1e-4))
+
+
+def test_chances_are_adjusted_as_scipy_does() -> None:
+    chances = generator().uniform(size=40) ** 3
+    assert adjusted(chances) == pytest.approx(scipy.stats.false_discovery_control(chances))
+    holed = np.insert(chances, 7, math.nan)
+    assert np.delete(adjusted(holed), 7) == pytest.approx(adjusted(chances))
+    assert math.isnan(adjusted(holed)[7])
+    assert len(adjusted(np.array([]))) == 0
 
 
 CLOSE = {
