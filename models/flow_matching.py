@@ -87,6 +87,8 @@ def runge_kutta(velocity: Callable[[Tensor, Tensor], Tensor], x: Tensor, times: 
 
 def couple(noise: Tensor, data: Tensor) -> Tensor:
     """The rows of data (m, d) in the order in which optimal transport pairs them with noise (m, d), cost |z − y|²."""
+    if len(noise) == 0:  # too few rows to hold one out; POT's solver makes a segmentation fault of it
+        return data
     plan = ot.emd([], [], ot.dist(noise.numpy(), data.numpy()))  # a permutation matrix over m
     return data[torch.as_tensor(plan.argmax(axis=1))]
 

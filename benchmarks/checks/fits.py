@@ -78,7 +78,7 @@ def log_prob(make: Make, d: int, x: Tensor) -> Tensor:
 @cache
 def own_samples(make: Make, d: int) -> Tensor:
     """Many samples of the model."""
-    return fitted(make, d, LONGER).sample(SAMPLES, seeded(13))
+    return fitted(make, d, LONGER).sample(SAMPLES, seeded(13)).double()
 
 
 @cache
