@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks import execution, lookup
+from benchmarks import execution, lookup, scoring
 from benchmarks import publish as publishing
 from benchmarks import report as reports
 from benchmarks import suite as suites
@@ -120,6 +120,27 @@ def report(
 
 
 @app.command()
+def score(
+    folder: Annotated[str, typer.Argument(help="The directory of a run, such as results/standard.")],
+    metric: Annotated[
+        list[str],
+        typer.Option(help="A metric, by name (see `pushforward metrics`) or as path/to/file.py:name. Repeatable."),
+    ],
+) -> None:
+    """Score a run by metrics of your own, from what it keeps: nothing is trained again. Reports then show them too."""
+    planned = scoring.plan(folder, metric)
+    with err.status("scoring") as status:
+        outcome = scoring.carry_out(planned, lambda cell: status.update(f"scoring {escape(cell)}"))
+    content = content_of(planned.store)
+    for plugin in planned.metrics:
+        out.print(reports.to_terminal(reports.metric_table(content, plugin.name)))
+    for line in outcome.broken:
+        err.print(f"[bold red]failed[/] {escape(line)}", highlight=False)
+    if outcome.broken:
+        raise typer.Exit(1)
+
+
+@app.command()
 def publish(
     folder: Annotated[str, typer.Argument(help="The directory of a complete run, such as results/standard.")],
     to: Annotated[str, typer.Option(help="Where the reference run is kept.")] = "results/published",
@@ -203,6 +224,15 @@ def targets() -> None:
     found = [plugin.load()() for plugin in lookup.available("target").values()]
     for target in sorted(found, key=lambda target: (target.dimension, target.name)):
         table.add_row(escape(target.name), str(target.dimension), escape(target.summary))
+    out.print(table)
+
+
+@app.command()
+def metrics() -> None:
+    """List the metrics: those that score every run, and those that `pushforward score` adds to one."""
+    table = Table("metric", "scored", "unit", "better", "what it is")
+    for name, about, where in scoring.listed():
+        table.add_row(*map(escape, (name, where, about.unit, about.better, about.description)))
     out.print(table)
 
 

@@ -35,7 +35,9 @@ def pushforward(monkeypatch, capsys, tmp_path):
     return call
 
 
-@pytest.mark.parametrize("command", ["run", "report", "models", "targets", "suites", "publish", "study"])
+@pytest.mark.parametrize(
+    "command", ["run", "score", "report", "models", "targets", "metrics", "suites", "publish", "study"]
+)
 def test_every_command_has_help(pushforward, command):
     code, output, _ = pushforward(command, "--help")
     assert code == 0
@@ -50,6 +52,10 @@ def test_the_lists_name_everything(pushforward):
     code, output, _ = pushforward("targets")
     assert code == 0
     for name in ("claw", "rings", "funnel_10d", "digits"):
+        assert name in output
+    code, output, _ = pushforward("metrics")
+    assert code == 0
+    for name in ("w2_squared", "kl", "amortisation_gap", "energy_distance"):
         assert name in output
     code, output, _ = pushforward("suites")
     assert code == 0
@@ -93,6 +99,39 @@ def test_a_run_writes_everything_and_a_report_writes_it_again(pushforward, tiny)
     assert code == 0
     for path, content in before.items():
         assert path.read_bytes() == content, path
+
+
+def test_a_finished_run_is_scored_by_a_metric_of_one_s_own(pushforward, tiny):
+    pushforward("run", tiny, "--workers", "0")
+    Path("mine.py").write_text(
+        "from metrics.custom import sample_metric\n"
+        "@sample_metric(unit='bananas', better='higher')\n"
+        "def spread(samples, held_out, generator, power: int = 1):\n"
+        "    'How far samples spread.'\n"
+        "    if held_out.shape[1] == power:\n"
+        "        raise ValueError('no [red]luck')\n"
+        "    return samples.std(), 0.01\n"
+    )
+    code, output, errors = pushforward("score", "results/tiny", "--metric", "mine.py:spread[power=3]")
+    assert (code, errors) == (0, "")
+    assert "spread[power=3]: How far samples spread" in output
+    assert "In bananas; higher is better." in output
+    code, output, errors = pushforward(
+        "score", "results/tiny", "--metric", "mine.py:spread", "--metric", "energy_distance"
+    )
+    assert code == 1
+    assert "failed spread on bimodal × gaussian: ValueError: no [red]luck" in errors
+    assert "energy_distance: Energy distance to the target" in output
+    Path("mine.py").unlink()
+    code, output, errors = pushforward("report", "results/tiny")
+    assert (code, errors) == (0, "")
+    assert "spread[power=3]: How far samples spread" in output
+    assert "energy_distance" in Path("results/tiny/index.html").read_text()
+    for arguments in (["results/nowhere", "--metric", "energy_distance"], ["results/tiny", "--metric", "energy"]):
+        code, _, errors = pushforward("score", *arguments)
+        assert code == 2
+        assert errors.count("\n") == 1
+        assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize(
