@@ -23,7 +23,7 @@ from benchmarks.seeds import generator
 from benchmarks.source import versions
 from benchmarks.store import SCORE_COLUMNS, Store
 from benchmarks.targets.base import Target
-from metrics import METRICS, Metric, Sizes
+from metrics import METRICS, Sizes
 from metrics.custom import custom_score
 from metrics.score import Score
 
@@ -129,15 +129,6 @@ def score(run: str | Path, metrics: Sequence[str]) -> pd.DataFrame:
     The same as `pushforward score`. Raises UserError for bad input.
     """
     return carry_out(plan(run, metrics)).rows
-
-
-def listed() -> list[tuple[str, Metric, str]]:
-    """Every metric that is installed, what it is, and where it is scored."""
-    custom = {name: plugin.found().about for name, plugin in sorted(lookup.available("metric").items())}
-    return [
-        *((name, about, "in every run") for name, about in METRICS.items()),
-        *((name, about, "by `score`") for name, about in custom.items()),
-    ]
 
 
 def _score(
