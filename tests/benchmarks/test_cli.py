@@ -144,6 +144,7 @@ def test_a_finished_run_is_scored_by_a_metric_of_one_s_own(pushforward, tiny):
         (["--device", "abacus"], "--device abacus"),
         (["--data", "nowhere.csv"], "nowhere.csv"),
         (["--replicates", "many"], "--replicates"),
+        (["--track", "mlfow"], "did you mean mlflow"),
     ],
 )
 def test_bad_input_is_exit_code_2_one_line_and_nothing_written(pushforward, tiny, tmp_path, arguments, expected):
@@ -210,6 +211,7 @@ def test_a_users_own_file_is_a_target(pushforward, tiny):
 
 def test_publishing_renews_the_readme(pushforward, tiny):
     pushforward("run", tiny, "--workers", "0")
+    pushforward("score", "results/tiny", "--metric", "energy_distance")
     Path("README.md").write_text("# Before\n<!-- generated: begin -->\nstale text\n<!-- generated: end -->\nafter\n")
     code, _, errors = pushforward("publish", "results/tiny")
     assert code == 0, errors
@@ -219,6 +221,9 @@ def test_publishing_renews_the_readme(pushforward, tiny):
     assert readme.endswith("after\n")
     assert Path("results/published/scores.csv").read_bytes() == Path("results/tiny/scores.csv").read_bytes()
     assert Path("results/published/figures/hero.png").stat().st_size > 0
+    before = Path("results/published/tables/energy_distance.md").read_bytes()
+    pushforward("report", "results/published")  # it holds no cells
+    assert Path("results/published/tables/energy_distance.md").read_bytes() == before
     assert "](published/figures/wall.png)" in Path("results/README.md").read_text()
     code, _, errors = pushforward("publish", "results/tiny", "--readme", "nowhere.md")
     assert code == 2
