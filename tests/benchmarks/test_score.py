@@ -169,6 +169,16 @@ def test_the_report_shows_it_without_the_metric_s_file(run, tmp_path):
     assert numbers["best"].sum() == 3, "of the only contender, on every target"
 
 
+def test_nothing_is_best_where_neither_way_is_better(run, finished):
+    benchmarks.score(run, [f"{finished}/mine.py:spoils", "energy_distance"])
+    content = content_of(Store(run))
+    tables = {name: metric_table(content, name) for name in ("spoils", "energy_distance")}
+    marked = {name: {cell.mark for row in table.rows for cell in row} for name, table in tables.items()}
+    assert "best" in marked["energy_distance"]
+    assert "best" not in marked["spoils"]
+    assert "Bold" not in tables["spoils"].caption
+
+
 def test_a_run_without_such_metrics_is_as_before(run):
     assert list(content_of(Store(run)).metrics) == list(content_of(Store(run)).scores["metric"].unique())
     pd.testing.assert_frame_equal(content_of(Store(run)).scores, Store(run).scores())
