@@ -136,8 +136,8 @@ def score(
     with err.status("scoring") as status:
         outcome = scoring.carry_out(planned, lambda cell: status.update(f"scoring {escape(cell)}"))
     content = content_of(planned.store)
-    for plugin in planned.metrics:
-        out.print(reports.to_terminal(reports.metric_table(content, plugin.name)))
+    for each in planned.metrics:
+        out.print(reports.to_terminal(reports.metric_table(content, each.name)))
     for line in outcome.broken:
         err.print(f"[bold red]failed[/] {escape(line)}", highlight=False)
     if outcome.broken:

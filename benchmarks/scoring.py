@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -24,8 +25,28 @@ from benchmarks.source import versions
 from benchmarks.store import SCORE_COLUMNS, Store
 from benchmarks.targets.base import Target
 from metrics import METRICS, Sizes
-from metrics.custom import custom_score
+from metrics.custom import CustomMetric, Function, custom_score
 from metrics.score import Score
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A metric with its arguments; its file is executed once, however many cells there are."""
+
+    plugin: Plugin
+    metric: CustomMetric
+    function: Function
+
+    @classmethod
+    def of(cls, plugin: Plugin) -> Chosen:
+        """The metric of this plug-in."""
+        metric = plugin.found()
+        return cls(plugin, metric, partial(metric, **dict(plugin.arguments)))
+
+    @property
+    def name(self) -> str:
+        """How it is called, with its arguments."""
+        return self.plugin.name
 
 
 @dataclass(frozen=True)
@@ -33,7 +54,7 @@ class Plan:
     """What will be scored: checked in full before anything is computed. models: found only if a metric needs them."""
 
     store: Store
-    metrics: list[Plugin]
+    metrics: list[Chosen]
     targets: list[tuple[Plugin, Target]]
     models: dict[str, Plugin]
     names: list[str]
@@ -54,18 +75,18 @@ def plan(run: str | Path, metrics: Sequence[str]) -> Plan:
     built_in = [name for name in metrics if name in METRICS]
     if built_in:
         raise UserError(f"{built_in[0]} is scored in every run; `pushforward score` is for what is not")
-    plugins = lookup.find_all("metric", metrics)
-    taken = [plugin.name for plugin in plugins if plugin.name in METRICS]
+    chosen = [Chosen.of(plugin) for plugin in lookup.find_all("metric", metrics)]
+    taken = [each.name for each in chosen if each.name in METRICS]
     if taken:
         raise UserError(f"metric {taken[0]}: a score of every run has this name; choose another")
     names = list(manifest["models"])
     if not any(store.identity(target["name"], model) for target in manifest["targets"] for model in names):
         raise UserError(f"{store.folder} keeps no cells to score; `pushforward run` computes them")
     sources = manifest.get("model_sources", {})
-    needed = names if any(plugin.found().given == "model" for plugin in plugins) else []
+    needed = names if any(each.metric.given == "model" for each in chosen) else []
     return Plan(
         store=store,
-        metrics=plugins,
+        metrics=chosen,
         targets=[again.find_target(about) for about in manifest["targets"]],
         models={name: again.find("model", name, sources.get(name, {}).get("source", "")) for name in needed},
         names=names,
@@ -89,7 +110,7 @@ def carry_out(planned: Plan, watch: Callable[[str], None] = lambda _: None) -> O
     A metric that raises is "failed" for that replicate and costs no other; a cell without samples keeps its own word.
     watch: is told the name of every cell before it is scored.
     """
-    rows: dict[str, list[dict[str, object]]] = {metric.name: [] for metric in planned.metrics}
+    rows: dict[str, list[dict[str, object]]] = {each.name: [] for each in planned.metrics}
     cells: dict[str, dict[str, str]] = {}
     broken: list[str] = []
     with single_threaded(), torch.no_grad():
@@ -106,20 +127,20 @@ def carry_out(planned: Plan, watch: Callable[[str], None] = lambda _: None) -> O
                 cells.setdefault(plugin.name, {})[model] = identity
                 for replicate, points in enumerate(held_out):
                     axes = {"target": plugin.name, "model": model, "replicate": replicate}
-                    for metric in planned.metrics:
-                        score = _score(planned, metric, (plugin, target), model, replicate, result, points)
-                        rows[metric.name].append({**axes, "metric": metric.name, **dataclasses.asdict(score)})
+                    for each in planned.metrics:
+                        score = _score(planned, each, (plugin, target), model, replicate, result, points)
+                        rows[each.name].append({**axes, "metric": each.name, **dataclasses.asdict(score)})
                         if score.status == "failed" and score.reason != result.reason:
-                            broken.append(f"{metric.name} on {plugin.name} × {model}: {score.reason}")
+                            broken.append(f"{each.name} on {plugin.name} × {model}: {score.reason}")
     frames = {name: pd.DataFrame(found, columns=SCORE_COLUMNS) for name, found in rows.items()}
-    for metric in planned.metrics:
+    for each in planned.metrics:
         origin = {
-            "source": metric.source,
-            "sha256": digest(metric.file()),
-            "given": metric.found().given,
+            "source": each.plugin.source,
+            "sha256": digest(each.plugin.file()),
+            "given": each.metric.given,
             "versions": versions(),
         }
-        kept_metrics.save(planned.store, metric.name, metric.found().about, origin, cells, frames[metric.name])
+        kept_metrics.save(planned.store, each.name, each.metric.about, origin, cells, frames[each.name])
     return Outcome(pd.concat(frames.values(), ignore_index=True), list(dict.fromkeys(broken)))
 
 
@@ -133,7 +154,7 @@ def score(run: str | Path, metrics: Sequence[str]) -> pd.DataFrame:
 
 def _score(
     planned: Plan,
-    metric: Plugin,
+    chosen: Chosen,
     on: tuple[Plugin, Target],
     model: str,
     replicate: int,
@@ -143,18 +164,18 @@ def _score(
     """One metric on one replicate of a cell. Points are copied: a metric that writes into them costs no other."""
     plugin, target = on
     kept = [name for name in result.arrays if name.startswith(f"{replicate}/")]
-    noise = generator("metric", metric=metric.name, target=plugin.name, model=model, replicate=replicate)
-    if metric.found().given == "samples":
+    noise = generator("metric", metric=chosen.name, target=plugin.name, model=model, replicate=replicate)
+    if chosen.metric.given == "samples":
         name = f"{replicate}/samples"
         if name not in kept:
             return _without(result, "the run kept no samples of it")
-        return custom_score(metric.load(), result.arrays[name].double().clone(), held_out.clone(), noise)
+        return custom_score(chosen.function, result.arrays[name].double().clone(), held_out.clone(), noise)
     if result.status != "ok" and not kept:
         return _without(result, "the run kept no weights of it")
 
     def on_fitted(_: object, points: Tensor, noise: torch.Generator) -> tuple[float, float] | Score:
         restored = again.fitted(planned.models[model], plugin, target, replicate, result.arrays, planned.train)
-        return metric.load()(restored, points, noise)
+        return chosen.function(restored, points, noise)
 
     found = custom_score(on_fitted, held_out, held_out.clone(), noise)
     unkept = model != ORACLE and not any("/weights/" in name for name in kept)

@@ -135,6 +135,12 @@ def test_scoring_again_gives_the_same_bytes_and_every_row_its_own_noise(run, fin
     assert not first["value"].duplicated().any()
 
 
+def test_a_metric_s_file_is_executed_a_few_times_and_not_for_every_cell(run, tmp_path):
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'log')!r}, 'a').write('x')\n" + MINE)
+    benchmarks.score(run, [f"{tmp_path}/mine.py:shift"])
+    assert len((tmp_path / "log").read_text()) <= 2
+
+
 def test_a_metric_that_writes_into_its_points_costs_no_other(run, finished):
     shift = f"{finished}/mine.py:shift"
     alone = benchmarks.score(run, [shift])

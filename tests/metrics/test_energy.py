@@ -29,18 +29,21 @@ def test_the_closed_form_is_that_of_other_software():
     assert root_of_it(0.7 + 1.5 * x, y) ** 2 == pytest.approx(between_normals(0.7, 1.5), rel=0.02)
 
 
+@pytest.mark.parametrize("held_out", [50, 200, 1_000])
 @pytest.mark.parametrize(("shift", "deviation"), [(0.0, 1.0), (0.1, 1.0), (0.3, 1.0), (1.0, 1.0), (0.0, 1.5)])
-def test_it_is_unbiased_and_its_intervals_hold_the_closed_form(shift, deviation):
+def test_it_is_unbiased_and_its_intervals_hold_the_closed_form(shift, deviation, held_out):
     generator = torch.Generator().manual_seed(1)
     truth, repetitions = between_normals(shift, deviation), 1_000
-    x, y = torch.randn(2, repetitions, 200, 1, generator=generator, dtype=torch.float64)
+    x = torch.randn(repetitions, 200, 1, generator=generator, dtype=torch.float64)
+    y = torch.randn(repetitions, held_out, 1, generator=generator, dtype=torch.float64)
     found = torch.tensor(
         [energy_distance(shift + deviation * a, b, NOISE) for a, b in zip(x, y, strict=True)], dtype=torch.float64
     )
     values, errors = found.T
     assert abs(values.mean() - truth) < 4 * values.std() / math.sqrt(repetitions)
     coverage = ((values - truth).abs() < 1.96 * errors).double().mean()
-    assert 0.93 <= coverage <= 0.97
+    # Between nearly equal laws a batch has longer tails than a normal law, and Student's interval is wide.
+    assert 0.93 <= coverage <= (0.97 if truth > 0.01 else 0.985)
 
 
 def test_heavy_tails_without_a_variance_keep_their_coverage():
@@ -59,7 +62,8 @@ def test_it_is_zero_for_equal_points_however_far_out():
 def test_batches_are_an_argument_and_too_few_points_are_refused():
     x, y = torch.randn(2, 64, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     assert energy_distance(x, y, NOISE, batches=4) != energy_distance(x, y, NOISE)
-    with pytest.raises(ValueError, match="at least two"):
-        energy_distance(x[:10], y, NOISE)
-    with pytest.raises(ValueError, match="at least two"):
+    for few in ((x[:10], y), (x, y[:10])):
+        with pytest.raises(ValueError, match="do not make 8 batches"):
+            energy_distance(*few, NOISE)
+    with pytest.raises(ValueError, match="do not make 1 batches"):
         energy_distance(x, y, NOISE, batches=1)
