@@ -2,8 +2,10 @@
 
 import benchmarks
 scores = benchmarks.run("smoke", models=["normalizing_flow", "gaussian"])
+more = benchmarks.score("results/smoke", ["energy_distance"])
 """
 
 from benchmarks.execution import run
+from benchmarks.scoring import score
 
-__all__ = ["run"]
+__all__ = ["run", "score"]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 import metrics
 from benchmarks import machine
+from benchmarks.draws import held_out_samples, training_set
 from benchmarks.lookup import ORACLE, Plugin, digest
 from benchmarks.oracle import oracle
 from benchmarks.picture import density_on_grid
@@ -95,7 +96,7 @@ def _run(cell: Cell) -> CellResult:
     machine.release_memory()
     replicates = range(cell.replicates)
     target: Target = cell.target.load()()
-    data = [_training_set(cell, target, replicate).to(cell.device) for replicate in replicates]
+    data = [training_set(target, cell.target.name, replicate, cell.train).to(cell.device) for replicate in replicates]
     generators = [
         generator("model", cell.device, model=cell.model.name, target=cell.target.name, replicate=replicate)
         for replicate in replicates
@@ -150,17 +151,11 @@ def _run(cell: Cell) -> CellResult:
     return result
 
 
-def _training_set(cell: Cell, target: Target, replicate: int) -> Tensor:
-    train, _ = target.split(cell.train, 1, generator("data", target=cell.target.name, replicate=replicate))
-    return train
-
-
 @lru_cache(maxsize=8)
 def _reference(plugin: Plugin, replicate: int, sizes: Sizes) -> tuple[HeldOut, Reference]:
     """Held-out samples of a target and replicate, and what metrics compute of them alone: the same for every model."""
     target: Target = plugin.load()()
-    size = 2 * max(sizes.sliced, sizes.wasserstein * sizes.batches, sizes.likelihood, sizes.latent)
-    _, test = target.split(1, size, generator("test", target=plugin.name, replicate=replicate))
+    test = held_out_samples(target, plugin.name, replicate, sizes)
     scored = test[: max(sizes.likelihood, sizes.latent)]
     log_prob = target.log_prob(scored) if isinstance(target, ExactTarget) else None
     held_out = HeldOut(

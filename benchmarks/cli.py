@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from benchmarks import execution, lookup, several
+from benchmarks import execution, listing, scoring, several, tracking
 from benchmarks import publish as publishing
 from benchmarks import report as reports
-from benchmarks import suite as suites
 from benchmarks.cell import CellResult
 from benchmarks.content import content_of
+from benchmarks.engine import Observer
 from benchmarks.errors import UserError
 from benchmarks.progress import Progress
 from benchmarks.store import Store
@@ -65,6 +64,10 @@ def run(
         str | None, typer.Option("--out", help="Directory of the run. Default: results/ and the suite's name.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute every cell again, also those that are kept.")] = False,
+    track: Annotated[
+        str | None,
+        typer.Option(help="Also log every cell to a tracker: mlflow (results/mlflow.db, or MLFLOW_TRACKING_URI)."),
+    ] = None,
 ) -> None:
     """Run a suite: compute what is not there yet, then write tables, figures and the page.
 
@@ -73,7 +76,8 @@ def run(
     planned = execution.plan(
         suite, models=model, targets=target, data=data, replicates=replicates, device=device, out=out_folder
     )
-    results = _carry_out(planned, workers=workers, scheduler=scheduler, fresh=fresh)
+    trackers = [tracking.opened(track, planned.suite.name, planned.store.folder, _complain)] if track else []
+    results = _carry_out(planned, *trackers, workers=workers, scheduler=scheduler, fresh=fresh)
     _report(planned.store)
     _account_for(planned, results)
 
@@ -117,6 +121,27 @@ def report(
         _report_study(found, store)
     else:
         _report(store)
+
+
+@app.command()
+def score(
+    folder: Annotated[str, typer.Argument(help="The directory of a run, such as results/standard.")],
+    metric: Annotated[
+        list[str],
+        typer.Option(help="A metric, by name (see `pushforward metrics`) or as path/to/file.py:name. Repeatable."),
+    ],
+) -> None:
+    """Score a run by metrics of your own, from what it keeps: nothing is trained again. Reports then show them too."""
+    planned = scoring.plan(folder, metric)
+    with err.status("scoring") as status:
+        outcome = scoring.carry_out(planned, lambda cell: status.update(f"scoring {escape(cell)}"))
+    content = content_of(planned.store)
+    for each in planned.metrics:
+        out.print(reports.to_terminal(reports.metric_table(content, each.name)))
+    for line in outcome.broken:
+        err.print(f"[bold red]failed[/] {escape(line)}", highlight=False)
+    if outcome.broken:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -193,40 +218,36 @@ def speed(
 @app.command()
 def models() -> None:
     """List the models that are installed."""
-    table = Table("model", "from", "what it is")
-    table.add_row(lookup.ORACLE, "benchmarks.oracle", "The target itself, passed through the same pipeline.")
-    for name, plugin in sorted(lookup.available("model").items()):
-        table.add_row(escape(name), escape(plugin.source), escape(_first_line(plugin.load().__doc__)))
-    out.print(table)
+    out.print(listing.models())
 
 
 @app.command()
 def targets() -> None:
     """List the targets that are installed, with what makes each of them hard."""
-    table = Table("target", "d", "what makes it hard")
-    found = [plugin.load()() for plugin in lookup.available("target").values()]
-    for target in sorted(found, key=lambda target: (target.dimension, target.name)):
-        table.add_row(escape(target.name), str(target.dimension), escape(target.summary))
-    out.print(table)
+    out.print(listing.targets())
+
+
+@app.command()
+def metrics() -> None:
+    """List the metrics: those that score every run, and those that `pushforward score` adds to one."""
+    out.print(listing.metrics())
 
 
 @app.command(name="suites")
 def list_suites() -> None:
     """List the suites that come with the package."""
-    table = Table("suite", "cells", "replicates", "what it is")
-    for name in suites.built_in():
-        suite = suites.load(name)
-        cells = len(suite.models) * len(suite.targets)
-        table.add_row(escape(name), str(cells), str(suite.replicates), escape(suite.description))
-    out.print(table)
+    out.print(listing.suites())
 
 
-def _carry_out(planned: execution.Plan, *, workers: int | None, scheduler: str | None, fresh: bool) -> list[CellResult]:
+def _carry_out(
+    planned: execution.Plan, *trackers: Observer, workers: int | None, scheduler: str | None, fresh: bool
+) -> list[CellResult]:
     command = shlex.join(["pushforward", *sys.argv[1:]])
     try:
         with Progress(planned.cells, out) as progress:
+            observer = tracking.Together(progress, *trackers)
             return execution.carry_out(
-                planned, workers=workers, scheduler=scheduler, fresh=fresh, observer=progress, command=command
+                planned, workers=workers, scheduler=scheduler, fresh=fresh, observer=observer, command=command
             )
     except KeyboardInterrupt:
         err.print("interrupted; every finished cell is kept, and the same command goes on from there")
@@ -249,9 +270,8 @@ def _report(store: Store) -> None:
     reports.write_report(content, store.folder)
     for each in reports.all_tables(content):
         out.print(reports.to_terminal(each))
-    out.print(
-        f"tables, figures and the page are in {escape(str(store.folder))}; open {escape(str(store.folder))}/index.html"
-    )
+    where = escape(str(store.folder))
+    out.print(f"tables, figures and the page are in {where}; open {where}/index.html")
 
 
 def _report_study(study: Study, store: Store) -> None:
@@ -265,8 +285,8 @@ def _report_study(study: Study, store: Store) -> None:
     out.print(f"the page is {escape(str(store.folder))}/index.html")
 
 
-def _first_line(docstring: str | None) -> str:
-    return (docstring or "").strip().splitlines()[0] if docstring else ""
+def _complain(message: str) -> None:
+    err.print(f"[bold red]tracking:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.errors import UserError
-from benchmarks.report.content import Content, Curve, Picture, TargetInfo
+from benchmarks.kept_metrics import load
+from benchmarks.report.content import METRICS, Content, Curve, MetricInfo, Picture, TargetInfo
 from benchmarks.store import Store
+from metrics.catalogue import Metric
 
 TUNING = (
     "The built-in ones by hand, by their scores on targets of the built-in suites, and not with equal effort: most for "
@@ -47,15 +49,21 @@ def content_of(store: Store) -> Content:
         found = [tuple(arrays[f"{n}/history/{part}"].double().numpy() for part in ("step", "training")) for n in of]
         return [(step, loss) for step, loss in found if len(step)]
 
+    scores, custom = load(store, store.scores())
     return Content(
-        scores=store.scores(),
+        scores=scores,
         costs=store.costs(),
         targets=[_target(info) for info in manifest["targets"]],
         models=list(manifest["models"]),
         pictures=picture,
         curves=curves,
+        metrics={**METRICS, **{name: _called(name, about) for name, about in custom.items()}},
         provenance=_provenance(store, manifest),
     )
+
+
+def _called(name: str, about: Metric) -> MetricInfo:
+    return MetricInfo(f"{name}: {about.description.removesuffix('.')}", about.unit, about.better)
 
 
 def _target(info: dict[str, Any]) -> TargetInfo:

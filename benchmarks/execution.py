@@ -12,6 +12,7 @@ import torch
 
 from benchmarks import engine, lookup, machine
 from benchmarks import suite as suites
+from benchmarks.again import kept_source
 from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
 from benchmarks.lookup import Plugin
@@ -113,6 +114,7 @@ def carry_out(
                 "description": planned.suite.model_dump(),
                 "targets": [_about(plugin) for plugin in dict.fromkeys(cell.target for cell in planned.cells)],
                 "models": list(dict.fromkeys(cell.model.name for cell in planned.cells)),
+                "model_sources": {cell.model.name: kept_source(cell.model) for cell in planned.cells},
                 "replicates": planned.cells[0].replicates,
                 "command": command,
                 "versions": versions(),
@@ -165,9 +167,10 @@ def run(
 
 
 def _about(plugin: Plugin) -> dict[str, object]:
-    """What the report says of a target; it must not need the target itself."""
+    """What the report says of a target, which it must not need itself; and where `pushforward score` finds it again."""
     target = plugin.load()()
-    return {"name": plugin.name, "summary": target.summary, "dimension": target.dimension, "image": target.image}
+    about = {"name": plugin.name, "summary": target.summary, "dimension": target.dimension, "image": target.image}
+    return about | kept_source(plugin)
 
 
 def _check_device(device: str) -> None:

@@ -1,7 +1,7 @@
-"""How models and targets are found: by entry point, by file, or, for data, by the file that holds it.
+"""How models, targets and custom metrics are found: by entry point, by file, or, for data, by the file that holds it.
 
-Built-in models and targets use the same doors as everyone's: the entry points `pushforward.models` and
-`pushforward.targets`. A name that contains ".py:" is a file and an object in it. Either may be followed by arguments
+Built-in ones use the same doors as everyone's: the entry points `pushforward.models`, `pushforward.targets` and
+`pushforward.metrics`. A name that contains ".py:" is a file and an object in it. Either may be followed by arguments
 for its constructor, as in `gaussian_vae[hidden=16]`.
 """
 
@@ -24,15 +24,16 @@ from benchmarks.arguments import Arguments
 from benchmarks.errors import UserError, unknown
 from benchmarks.targets.base import Target
 from benchmarks.targets.user_data import load_data
+from metrics.custom import CustomMetric
 from models.base import Model
 
 ORACLE = "oracle"
-Kind = Literal["model", "target"]
+Kind = Literal["model", "target", "metric"]
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """Where a model or a target comes from: "package.module:Object", "/path/file.py:Object" or a data file.
+    """Where one of a kind comes from: "package.module:Object", "/path/file.py:Object" or a data file.
 
     name: with the arguments, where there are any.
     """
@@ -55,11 +56,14 @@ class Plugin:
         return Path(found.origin)
 
     def load(self) -> Any:
-        """What makes the model or the target when it is called: with the plug-in's arguments, so without any."""
+        """What makes the model or the target when it is called: with the plug-in's arguments, so without any.
+
+        A metric is itself what is called, on what it is to score.
+        """
         return partial(self.found(), **dict(self.arguments)) if self.arguments else self.found()
 
     def found(self) -> Any:
-        """The object itself: a `Model` class, or a callable that returns a `Target`."""
+        """The object itself: a `Model` class, a callable that returns a `Target`, or a `CustomMetric`."""
         path, _, attribute = self.source.rpartition(":")
         if not attribute.isidentifier():
             return lambda: load_data(self.source)
@@ -129,7 +133,7 @@ def sweep(kind: Kind, name: str) -> list[Plugin]:
     found = plugin.found()
     checked = [arguments.check(kind, plugin.name, found, each) for each in choices]
     plugins = [replace(plugin, name=arguments.written(plugin.name, each), arguments=each) for each in checked]
-    for each in plugins:
+    for each in plugins if kind != "metric" else ():
         try:
             each.load()()
         except (ValueError, TypeError) as error:
@@ -178,6 +182,8 @@ def _check(plugin: Plugin) -> None:
     found = _imported(plugin)
     if plugin.kind == "model" and not (inspect.isclass(found) and issubclass(found, Model)):
         raise UserError(f"{plugin.source} is not a model: it must be a class that inherits from models.base.Model")
+    if plugin.kind == "metric" and not isinstance(found, CustomMetric):
+        raise UserError(f"{plugin.source} is not a metric: it must be a function under @sample_metric or @model_metric")
     if plugin.kind == "target" and not (callable(found) and isinstance(found(), Target)):
         raise UserError(f"{plugin.source} is not a target: calling it must give a benchmarks.targets.base.Target")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.content import content_of
 from benchmarks.errors import UserError
 from benchmarks.files import write_bytes, write_text
+from benchmarks.kept_metrics import FOLDER
 from benchmarks.report import readme_section, replace_generated, results_readme, write_report
 from benchmarks.report.figures import write_hero
 from benchmarks.store import Store
@@ -37,7 +38,8 @@ def publish(run: Path, published: Path, readme: Path) -> None:
         renewed = replace_generated(readme.read_text(encoding="utf-8"), readme_section(content))
     except (OSError, ValueError) as error:
         raise UserError(f"{readme}: {error}") from error
-    for name in KEPT:
+    custom = [f"{FOLDER}/{path.name}" for path in sorted((run / FOLDER).glob("*.*"))]
+    for name in [*KEPT, *custom]:
         write_bytes(published / name, (run / name).read_bytes())
     write_report(content, published)
     write_hero(content, published / "figures")

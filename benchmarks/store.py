@@ -122,6 +122,15 @@ class Store:
         found = self._read(self.path(target, model))
         return None if found is None else found[1]
 
+    def identity(self, target: str, model: str) -> str | None:
+        """What a cell was made from and whether it came out; None where there is none. Its numbers are not read."""
+        try:
+            with safetensors.safe_open(self.path(target, model), framework="pt") as file:
+                header = file.metadata() or {}
+            return f"{header['key']} {header['status']}"
+        except (OSError, safetensors.SafetensorError, KeyError):
+            return None
+
     def _read(self, path: Path) -> tuple[str, CellResult] | None:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
@@ -173,13 +182,14 @@ class Store:
 
     def scores(self, *, exact: bool = False) -> pd.DataFrame:
         """scores.csv; exact: to the last bit of every number, which takes longer. Raises UserError without one."""
-        return self._table("scores.csv", dict.fromkeys(("value", "error"), _exact) if exact else None)
+        return self.table("scores.csv", dict.fromkeys(("value", "error"), _exact) if exact else None)
 
     def costs(self) -> pd.DataFrame:
         """costs.csv. Raises UserError where there is none."""
-        return self._table("costs.csv")
+        return self.table("costs.csv")
 
-    def _table(self, name: str, converters: dict[Hashable, Any] | None = None) -> pd.DataFrame:
+    def table(self, name: str, converters: dict[Hashable, Any] | None = None) -> pd.DataFrame:
+        """A CSV file with scores or costs. Raises UserError where it cannot be read."""
         path = self.folder / name
         try:
             # "n/a" is a status word here, not a missing value

@@ -33,6 +33,29 @@ def test_the_example_model_is_a_model(tmp_path):
     assert kl["KernelDensity"] < 0.5 * kl["gaussian"]
 
 
+def test_the_example_metrics_score_a_run(tmp_path):
+    text = (ROOT / "metrics" / "README.md").read_text(encoding="utf-8")
+    example = next(
+        block for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "def spread" in block
+    )
+    (tmp_path / "my_metrics.py").write_text(example, encoding="utf-8")
+    (tmp_path / "short.toml").write_text(
+        'name = "short"\ndescription = ""\nmodels = ["oracle", "gaussian_vae", "gaussian"]\ntargets = ["two_moons"]\n'
+        "replicates = 1\ntrain = 500\n[budget]\neffort = 0.02\n"
+        "[sizes]\nwasserstein = 50\nsliced = 2_000\nlatent = 20\nimportance_samples = 20\ngaps = 2\n"
+    )
+    benchmarks.run(str(tmp_path / "short.toml"), out=tmp_path / "run")
+    metrics = [f"{tmp_path}/my_metrics.py:{name}" for name in ("spread[draws=100]", "active_latents")]
+    rows = benchmarks.score(tmp_path / "run", metrics).set_index(["metric", "model"])
+    for model in ("oracle", "gaussian"):  # the moment-matched Gaussian has the target's spread too
+        spread = rows.loc[("spread[draws=100]", model)]
+        assert abs(spread["value"] - 1) < 0.1
+        assert 0 < spread["error"] < 0.05
+    latents = rows.loc["active_latents"]
+    assert list(latents["status"]) == ["n/a", "ok", "n/a"]
+    assert latents.loc["gaussian_vae", "value"] in (0, 1, 2)
+
+
 @pytest.mark.parametrize(
     "name", ["README.md", *(f"{folder}/README.md" for folder in ("models", "metrics", "benchmarks"))]
 )

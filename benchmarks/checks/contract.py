@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any, get_type_hints
+from collections.abc import Callable, Iterator
+from typing import get_type_hints
 
 import torch
 from torch import Tensor
@@ -87,27 +88,28 @@ def history(make: Make) -> None:
 def batches(make: Make) -> None:
     """What is said of a point does not depend on the batch it comes in."""
     for d in (1, 2, 5):
-        model = fitted(make, d)
-        x, z = skewed(60, d, seed=3), normal(60, d, seed=4)
-        if isinstance(model, DensityModel):
-            _same_in_parts(make, "log_prob", model.log_prob, x)
-        if isinstance(model, TransportModel):
-            _same_in_parts(make, "transport", model.transport, z)
-        if isinstance(model, LatentModel):
-            codes = draw(model.posterior(x), (), seeded(5))
-            _same_in_parts(make, "prior", model.prior().log_prob, codes)
-            _same_in_parts(make, "likelihood", lambda z, x: model.likelihood(z).log_prob(x), codes, x)
-            _same_in_parts(make, "posterior", lambda z, x: model.posterior(x).log_prob(z), codes, x)
+        for method, function, rows in _pointwise(fitted(make, d), d):
+            whole = function(*rows)
+            for size in (1, 7):
+                batches = zip(*(row.split(size) for row in rows), strict=True)
+                apart = float((torch.cat([function(*batch) for batch in batches]) - whole).abs().max())
+                if not apart < 1e-8 * (1 + float(whole.abs().max())):
+                    expected = f"the same for {len(whole)} points at once and {size} at a time"
+                    fail(make, method, expected, f"values up to {apart:.2g} apart")
 
 
-def _same_in_parts(make: Make, method: str, function: Any, *rows: Tensor) -> None:
-    whole = function(*rows)
-    for size in (1, 7):
-        parts = torch.cat([function(*batch) for batch in zip(*(row.split(size) for row in rows), strict=True)])
-        apart = float((parts - whole).abs().max())
-        if apart > 1e-8 * (1 + float(whole.abs().max())):
-            expected = f"the same for {len(whole)} points at once and {size} at a time"
-            fail(make, method, expected, f"values up to {apart:.2g} apart")
+def _pointwise(model: Model, d: int) -> Iterator[tuple[str, Callable[..., Tensor], tuple[Tensor, ...]]]:
+    """Functions of points that a model offers, with points for each: (method, function, its arguments)."""
+    x, z = skewed(60, d, seed=3), normal(60, d, seed=4)
+    if isinstance(model, DensityModel):
+        yield "log_prob", model.log_prob, (x,)
+    if isinstance(model, TransportModel):
+        yield "transport", model.transport, (z,)
+    if isinstance(model, LatentModel):
+        codes = draw(model.posterior(x), (), seeded(5))
+        yield "prior", model.prior().log_prob, (codes,)
+        yield "likelihood", lambda z, x: model.likelihood(z).log_prob(x), (codes, x)
+        yield "posterior", lambda z, x: model.posterior(x).log_prob(z), (codes, x)
 
 
 @check()

@@ -104,7 +104,7 @@ def analyse(content: Content) -> Analysis:
         for target in targets:
             able = (
                 {}
-                if metric in PARTS or metric in BESIDE
+                if metric in PARTS or metric in BESIDE or content.info(metric).better == "neither"
                 else {
                     model: replicates[metric, target, model]
                     for model in content.contenders
@@ -117,7 +117,7 @@ def analyse(content: Content) -> Analysis:
             _cells(replicates, metric, targets), content.contenders, content.info(metric).better, ("ranks", metric)
         )
         for metric in metrics
-        if metric not in BESIDE
+        if metric not in BESIDE and content.info(metric).better != "neither"
     }
     return Analysis(content, replicates, scores, best, rankings, _failures(content))
 

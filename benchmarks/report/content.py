@@ -170,6 +170,7 @@ class Content:
     targets, models: in the order of the suite.
     pictures: of (target, model); "oracle" is the target itself. None where there is nothing to see.
     curves: of (target, model), the training curve of each replicate that has one.
+    metrics: what each metric is called; those that are not in METRICS are the user's own.
     provenance: what made this run: command, suite, versions, machine, seconds, commit.
     """
 
@@ -196,7 +197,7 @@ class Content:
 
     @property
     def headline(self) -> list[str]:
-        """The headline metrics that this run scored: those that are not n/a everywhere.
+        """The headline metrics that this run scored, those that are not n/a everywhere; and the user's own.
 
         The inference gap is left out where its two parts say the same, cell by cell.
         """
@@ -209,7 +210,12 @@ class Content:
             if metric in scored
             and not (metric in OPTIONAL and not known[metric])
             and not (metric == "inference_gap" and split and known[metric] <= split)
-        ]
+        ] + self.custom
+
+    @property
+    def custom(self) -> list[str]:
+        """The metrics of the user's own that this run was scored by."""
+        return [metric for metric in self.metrics if metric not in METRICS]
 
     def scored(self, metric: str) -> bool:
         """Any cell has a number for this metric."""

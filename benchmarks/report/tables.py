@@ -69,7 +69,7 @@ def metric_table(content: Content, metric: str) -> Table:
     ]
     lost = any(0 < analysis.score(metric, t.name, m).used < analysis.score(metric, t.name, m).total
                for t in content.targets for m in content.columns)  # fmt: skip
-    marks = PART if metric in PARTS else "" if metric in COSTS else MARKS
+    marks = PART if metric in PARTS else "" if metric in COSTS or info.better == "neither" else MARKS
     caption = f"{_scale(info)} Median over replicates with its 95 % interval.{marks}{_frame(content)}"
     if info.note:
         caption += f" {info.note}"

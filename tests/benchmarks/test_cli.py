@@ -36,7 +36,8 @@ def pushforward(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "report", "models", "targets", "suites", "publish", "study", "compare", "merge"]
+    "command",
+    ["run", "score", "report", "models", "targets", "metrics", "suites", "publish", "study", "compare", "merge"],
 )
 def test_every_command_has_help(pushforward, command):
     code, output, _ = pushforward(command, "--help")
@@ -52,6 +53,10 @@ def test_the_lists_name_everything(pushforward):
     code, output, _ = pushforward("targets")
     assert code == 0
     for name in ("claw", "rings", "funnel_10d", "digits"):
+        assert name in output
+    code, output, _ = pushforward("metrics")
+    assert code == 0
+    for name in ("w2_squared", "kl", "amortisation_gap", "energy_distance"):
         assert name in output
     code, output, _ = pushforward("suites")
     assert code == 0
@@ -97,6 +102,39 @@ def test_a_run_writes_everything_and_a_report_writes_it_again(pushforward, tiny)
         assert path.read_bytes() == content, path
 
 
+def test_a_finished_run_is_scored_by_a_metric_of_one_s_own(pushforward, tiny):
+    pushforward("run", tiny, "--workers", "0")
+    Path("mine.py").write_text(
+        "from metrics.custom import sample_metric\n"
+        "@sample_metric(unit='bananas', better='higher')\n"
+        "def spread(samples, held_out, generator, power: int = 1):\n"
+        "    'How far samples spread.'\n"
+        "    if held_out.shape[1] == power:\n"
+        "        raise ValueError('no [red]luck')\n"
+        "    return samples.std(), 0.01\n"
+    )
+    code, output, errors = pushforward("score", "results/tiny", "--metric", "mine.py:spread[power=3]")
+    assert (code, errors) == (0, "")
+    assert "spread[power=3]: How far samples spread" in output
+    assert "In bananas; higher is better." in output
+    code, output, errors = pushforward(
+        "score", "results/tiny", "--metric", "mine.py:spread", "--metric", "energy_distance"
+    )
+    assert code == 1
+    assert "failed spread on bimodal × gaussian: ValueError: no [red]luck" in errors
+    assert "energy_distance: Energy distance to the target" in output
+    Path("mine.py").unlink()
+    code, output, errors = pushforward("report", "results/tiny")
+    assert (code, errors) == (0, "")
+    assert "spread[power=3]: How far samples spread" in output
+    assert "energy_distance" in Path("results/tiny/index.html").read_text()
+    for arguments in (["results/nowhere", "--metric", "energy_distance"], ["results/tiny", "--metric", "energy"]):
+        code, _, errors = pushforward("score", *arguments)
+        assert code == 2
+        assert errors.count("\n") == 1
+        assert "Traceback" not in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -107,6 +145,7 @@ def test_a_run_writes_everything_and_a_report_writes_it_again(pushforward, tiny)
         (["--device", "abacus"], "--device abacus"),
         (["--data", "nowhere.csv"], "nowhere.csv"),
         (["--replicates", "many"], "--replicates"),
+        (["--track", "mlfow"], "did you mean mlflow"),
     ],
 )
 def test_bad_input_is_exit_code_2_one_line_and_nothing_written(pushforward, tiny, tmp_path, arguments, expected):
@@ -173,6 +212,7 @@ def test_a_users_own_file_is_a_target(pushforward, tiny):
 
 def test_publishing_renews_the_readme(pushforward, tiny):
     pushforward("run", tiny, "--workers", "0")
+    pushforward("score", "results/tiny", "--metric", "energy_distance")
     Path("README.md").write_text("# Before\n<!-- generated: begin -->\nstale text\n<!-- generated: end -->\nafter\n")
     code, _, errors = pushforward("publish", "results/tiny")
     assert code == 0, errors
@@ -182,6 +222,9 @@ def test_publishing_renews_the_readme(pushforward, tiny):
     assert readme.endswith("after\n")
     assert Path("results/published/scores.csv").read_bytes() == Path("results/tiny/scores.csv").read_bytes()
     assert Path("results/published/figures/hero.png").stat().st_size > 0
+    before = Path("results/published/tables/energy_distance.md").read_bytes()
+    pushforward("report", "results/published")  # it holds no cells
+    assert Path("results/published/tables/energy_distance.md").read_bytes() == before
     assert "](published/figures/wall.png)" in Path("results/README.md").read_text()
     code, _, errors = pushforward("publish", "results/tiny", "--readme", "nowhere.md")
     assert code == 2

@@ -1,0 +1,78 @@
+"""The custom metrics of a run, metrics/NAME.csv and NAME.json in its directory: written whole, read by the report.
+
+What a table says of a metric is kept beside its numbers, so a report does not need the metric's own file. A number
+counts only for the cell that it was made from: one that has been computed anew since has to be scored again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.errors import UserError
+from benchmarks.files import write_bytes
+from benchmarks.store import SCORE_COLUMNS, Store
+from metrics.catalogue import Metric
+
+FOLDER = "metrics"
+NOT_SCORED = "not scored"
+Cells = Mapping[str, Mapping[str, str]]
+
+
+def save(store: Store, name: str, about: Metric, origin: Mapping[str, Any], cells: Cells, rows: pd.DataFrame) -> None:
+    """Keep a metric: its rows as in scores.csv, what it is, where it comes from, and of which cells it is.
+
+    cells: by target and model, `Store.identity` of what was scored.
+    """
+    content = {
+        "name": name,
+        "description": about.description,
+        "unit": about.unit,
+        "better": about.better,
+        **origin,
+        "cells": cells,
+    }
+    write_bytes(_path(store, name, "csv"), rows.to_csv(index=False, lineterminator="\n").encode())
+    write_bytes(_path(store, name, "json"), json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False).encode())
+
+
+def load(store: Store, scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Metric]]:
+    """The scores with those of the run's custom metrics after them, and what each of these is.
+
+    A cell that the metric has not seen as it is now has the word "not scored".
+    Raises UserError for a file that cannot be read.
+    """
+    frames, abouts = [scores], {}
+    for path in sorted((store.folder / FOLDER).glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            name, cells = str(content["name"]), content["cells"]
+            abouts[name] = Metric(content["description"], content["unit"], content["better"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} cannot be read: {error}; `pushforward score` makes it") from error
+        frames.append(_current(store, scores, name, store.table(f"{FOLDER}/{name}.csv"), cells))
+    return (pd.concat(frames, ignore_index=True) if abouts else scores), abouts
+
+
+def _current(store: Store, scores: pd.DataFrame, name: str, rows: pd.DataFrame, cells: Cells) -> pd.DataFrame:
+    """The rows of the run's cells, in the run's order; a cell that is not the one that was scored has none."""
+    run = scores[["target", "model", "replicate"]].drop_duplicates()
+    stale = [
+        (target, model)
+        for target, model in run[["target", "model"]].drop_duplicates().itertuples(index=False)
+        # A published run has no cells to compare with.
+        if (now := store.identity(target, model)) is not None and now != cells.get(target, {}).get(model)
+    ]
+    rows = rows[[pair not in stale for pair in zip(rows["target"], rows["model"], strict=True)]]
+    merged = run.merge(rows, how="left", on=["target", "model", "replicate"]).assign(metric=name)
+    unseen = merged["status"].isna()
+    merged.loc[unseen, ["status", "reason"]] = [NOT_SCORED, "the cell is not the one that `pushforward score` saw"]
+    return merged[SCORE_COLUMNS]
+
+
+def _path(store: Store, name: str, suffix: str) -> Path:
+    return store.folder / FOLDER / f"{name}.{suffix}"
