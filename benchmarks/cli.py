@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks import execution, listing, scoring, several, tracking
+from benchmarks import authoring, execution, listing, scoring, several, tracking
 from benchmarks import publish as publishing
 from benchmarks import report as reports
 from benchmarks.cell import CellResult
@@ -155,6 +155,8 @@ def publish(
     out.print(f"published {escape(folder)} to {escape(to)} and renewed {escape(readme)}")
 
 
+app.command()(authoring.new)
+app.command()(authoring.check)
 app.command()(several.compare)
 app.command()(several.merge)
 

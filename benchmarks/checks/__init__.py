@@ -7,7 +7,17 @@ function in `contract`, `randomness`, `data`, `density` and `latent`, for models
 
 from benchmarks.checks.catalogue import CHECKS
 from benchmarks.checks.check import Check, CheckError
-from benchmarks.checks.examination import Examination, Outcome, examine
+from benchmarks.checks.examination import Examination, Outcome, chosen, examine, expectations
 from benchmarks.checks.parametrize import parametrize_with_checks
 
-__all__ = ["CHECKS", "Check", "CheckError", "Examination", "Outcome", "examine", "parametrize_with_checks"]
+__all__ = [
+    "CHECKS",
+    "Check",
+    "CheckError",
+    "Examination",
+    "Outcome",
+    "chosen",
+    "examine",
+    "expectations",
+    "parametrize_with_checks",
+]

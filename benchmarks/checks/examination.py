@@ -97,6 +97,25 @@ def examine(subject: str | Make, expected: Mapping[str, str] | None = None) -> E
     return Examination(make, CHECKS[kind], expected)
 
 
+def expectations(given: Iterable[str]) -> dict[str, str]:
+    """Reasons by check, from "CHECK=REASON". Raises UserError for what is not written so."""
+    found = {}
+    for one in given:
+        name, equals, reason = one.partition("=")
+        if not equals or not reason.strip():
+            raise UserError(f"{one!r}: an expected failure needs a reason; write it as CHECK=REASON")
+        found[name.strip()] = reason.strip()
+    return found
+
+
+def chosen(checks: Sequence[Check], names: Sequence[str]) -> list[Check]:
+    """The checks with these names, or all of them where none is given. Raises UserError for one that there is not."""
+    for name in names:
+        if name not in (valid := [check.name for check in checks]):
+            raise unknown("check", name, valid)
+    return [check for check in checks if not names or check.name in names]
+
+
 def failure(check: Check, make: Make) -> str | None:
     """Run a check: None if it holds, else what is wrong. Anything that is raised is a failure of the check."""
     try:

@@ -203,7 +203,7 @@ def entropy(make: Make) -> None:
 
 @check(ExactTarget, after=("shapes",))
 def nodes(make: Make) -> None:
-    """Weights of the quadrature sum to 1, and its entropy is that of the target, where it offers one."""
+    """The weights of a quadrature sum to 1, and its expectations are those of samples, where there is one."""
     target: ExactTarget = _target(make)
     found = target.nodes()
     if found is None:
@@ -212,10 +212,13 @@ def nodes(make: Make) -> None:
     _shape(make, "nodes", x, (len(weights), target.dimension))
     if not abs(float(weights.sum()) - 1) < 1e-6:
         fail(make, "nodes", "weights that sum to 1", f"{float(weights.sum()):.8g}")
-    u = ((x - _samples(make).mean(0)) / _samples(make).std(0)).tanh()
-    own, error = ((_samples(make) - _samples(make).mean(0)) / _samples(make).std(0)).tanh().mean(0), 1 / SAMPLES**0.5
-    if not float((weights @ u - own).abs().max()) < Z_LIMIT * error:
-        fail(make, "nodes", "expectations like those of samples", f"{(weights @ u).tolist()}, not {own.tolist()}")
+    samples = _samples(make)
+    centre, spread = samples.mean(0), samples.std(0)
+    own = ((samples - centre) / spread).tanh()
+    by_nodes = weights @ ((x - centre) / spread).tanh()
+    if not bool(((by_nodes - own.mean(0)).abs() < Z_LIMIT * own.std(0) / SAMPLES**0.5).all()):
+        got = f"{by_nodes.tolist()} where samples have {own.mean(0).tolist()}"
+        fail(make, "nodes", "expectations of tanh like those of samples", got)
 
 
 @check(TransportTarget, after=("shapes",))

@@ -1,33 +1,19 @@
-"""What the tests of models share: their names, a few data sets, and fits, each made only once where it can be."""
+"""What the tests of models share: a few data sets, and fits."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TypeVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from benchmarks import lookup
+from benchmarks.checks.fits import normal, seeded, skewed
 from models.base import Budget, Model
 
-MODELS = sorted(lookup.available("model"))
-QUICK = Budget(effort=0.02)
+__all__ = ["banana", "new", "normal", "seeded", "skewed", "trained", "two_modes"]
+
 M = TypeVar("M", bound=Model)
-
-
-def seeded(seed: int = 0) -> Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
-
-
-def skewed(n: int, d: int, seed: int = 1) -> Tensor:
-    """A correlated, skewed cloud off the origin, (n, d)."""
-    z = normal(n, d, seed=seed)
-    return 3 + z + 0.5 * z.roll(1, dims=1) + 0.3 * z.square()
 
 
 def two_modes(n: int, seed: int = 1) -> Tensor:
@@ -51,14 +37,3 @@ def trained(model: M, x: Tensor, effort: float = 0.1, seed: int = 0) -> M:
     """This model, fitted to x (n, d)."""
     model.fit(x, seeded(seed), Budget(effort=effort))
     return model
-
-
-@cache
-def fitted(name: str, d: int, effort: float = QUICK.effort, rows: int = 400) -> Model:
-    """The model of an entry point, fitted to `skewed(rows, d)`. Shared between tests, so none may change it."""
-    return trained(new(name), skewed(rows, d), effort)
-
-
-def having(*capabilities: type[Model]) -> list[str]:
-    """The names of the models that have every one of these capabilities."""
-    return [name for name in MODELS if all(isinstance(new(name), capability) for capability in capabilities)]
