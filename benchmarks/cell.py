@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -106,6 +106,7 @@ def _run(cell: Cell) -> CellResult:
     meter = machine.Meter()
     histories = fit_replicates(models, data, generators, cell.budget)
     fit = meter.read()
+    _check_budget(cell, models, fit.cpu_seconds / cell.replicates)
 
     result = CellResult("ok", machine=machine.stamp())
     for replicate, model, history in zip(replicates, models, histories, strict=True):
@@ -186,6 +187,18 @@ def _picture(model: Model, target: Target) -> dict[str, Tensor]:
     arrays = {"0/window": torch.stack(target.window())}
     density = density_on_grid(model, target) if target.dimension <= 2 else None
     return arrays if density is None else arrays | {"0/density": density}
+
+
+def _check_budget(cell: Cell, models: Sequence[Model], cpu_seconds: float) -> None:
+    """What a fit may spend, for models that do not look themselves. Raises ValueError or BudgetExceededError."""
+    most, limit = cell.budget.parameters, cell.budget.cpu_seconds
+    count = max(sum(parameter.numel() for parameter in model.parameters()) for model in models)
+    if most is not None and count > most:
+        raise ValueError(f"{count:,} parameters, and the suite allows {most:,}")
+    if limit is not None and cpu_seconds > limit:
+        raise BudgetExceededError(
+            f"the fit used {cpu_seconds:.3g} CPU seconds a replicate, and the suite allows {limit:g}"
+        )
 
 
 def check_output(model: Model, dimension: int) -> None:

@@ -194,6 +194,10 @@ def _manifest(parts: Sequence[Part], sources: Mapping[Pair, Part], command: str)
         "description": {**first["description"], **names},
         "targets": [targets[name] for name in names["targets"]],
         "models": names["models"],
+        # of a model that several have, the first one's: whose cells are taken first too
+        "model_sources": {
+            name: source for part in reversed(parts) for name, source in part.manifest.get("model_sources", {}).items()
+        },
         "command": command,
         **{key: _agreed([part.manifest.get(key) or {} for part in parts]) for key in ("versions", "machine")},
         "parts": [_provenance(part, [pair for pair, source in sources.items() if source is part]) for part in parts],

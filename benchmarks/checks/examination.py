@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -146,7 +147,7 @@ def _place(error: Exception) -> str:
     trace = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if "site-packages" not in file and "/checks/" not in file.replace("\\", "/"):
+        if "site-packages" not in file and Path(file).parent != Path(__file__).parent:
             place = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place

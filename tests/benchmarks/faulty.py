@@ -70,3 +70,21 @@ class Slow(Gaussian):
     def fit(self, x, generator, budget: Budget = Budget()) -> History:
         time.sleep(1.0)
         return super().fit(x, generator, budget)
+
+
+class Large(Gaussian):
+    """Has more parameters than a suite may allow, and does not look."""
+
+    def fit(self, x, generator, budget: Budget = Budget()):
+        self.ballast = torch.nn.Parameter(torch.zeros(1000))
+        return super().fit(x, generator, budget)
+
+
+class Unhurried(Gaussian):
+    """Computes longer than a suite may allow, and does not look."""
+
+    def fit(self, x, generator, budget: Budget = Budget()) -> History:
+        started = time.process_time()
+        while time.process_time() < started + 0.3:
+            pass
+        return super().fit(x, generator, budget)

@@ -78,6 +78,23 @@ def test_only_what_is_missing_is_computed(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("model", "status", "reason"),
     [
+        ("Large", "failed", "1,000 parameters, and the suite allows 900"),
+        ("Unhurried", "timeout", "the suite allows 0.2"),
+    ],
+)
+def test_a_budget_holds_for_models_that_do_not_look(tiny, tmp_path, model, status, reason):
+    suite = tmp_path / "limited.toml"
+    suite.write_text(Path(tiny).read_text() + "[budget]\nparameters = 900\ncpu_seconds = 0.2\n")
+    models = [f"{FAULTY}:{model}", "gaussian"]
+    scores = benchmarks.run(str(suite), models=models, targets=["bimodal"], out=tmp_path / "run", workers=0)
+    assert set(scores.loc[scores["model"] == model, "status"]) == {status}
+    assert scores.loc[scores["model"] == model, "reason"].str.contains(reason, regex=False).all()
+    assert (scores.loc[scores["model"] == "gaussian", "status"] != status).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "reason"),
+    [
         ("Raises", "failed", "RuntimeError: no <b>luck</b> | today [red]"),
         ("Diverges", "diverged", "not finite"),
         ("WrongShape", "failed", "must return a tensor of shape (8, 1), and returned (8, 2)"),
