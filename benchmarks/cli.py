@@ -136,8 +136,8 @@ def score(
     with err.status("scoring") as status:
         outcome = scoring.carry_out(planned, lambda cell: status.update(f"scoring {escape(cell)}"))
     content = content_of(planned.store)
-    for each in planned.metrics:
-        out.print(reports.to_terminal(reports.metric_table(content, each.name)))
+    for each in reports.terminal_tables(content, [metric.name for metric in planned.metrics]):
+        out.print(reports.to_terminal(each))
     for line in outcome.broken:
         err.print(f"[bold red]failed[/] {escape(line)}", highlight=False)
     if outcome.broken:
@@ -270,10 +270,12 @@ def _account_for(planned: execution.Plan, results: list[CellResult]) -> None:
 def _report(store: Store) -> None:
     content = content_of(store)
     reports.write_report(content, store.folder)
-    for each in reports.all_tables(content):
+    for sentence in reports.short_answer(content):
+        out.print(f"• {escape(sentence)}", highlight=False)
+    for each in reports.terminal_tables(content, ["kl", "w2_squared", *content.custom]):
         out.print(reports.to_terminal(each))
     where = escape(str(store.folder))
-    out.print(f"tables, figures and the page are in {where}; open {where}/index.html")
+    out.print(f"all tables, the figures and the page are in {where}; open {where}/index.html")
 
 
 def _report_study(study: Study, store: Store) -> None:

@@ -13,7 +13,7 @@ from benchmarks.report.markdown import readme_section, replace_generated, result
 from benchmarks.report.page import page
 from benchmarks.report.render import to_terminal, write_tables
 from benchmarks.report.summary import all_tables, summary_table
-from benchmarks.report.tables import cost_table, failure_table, metric_table
+from benchmarks.report.tables import cost_table, failure_table, metric_table, terminal_tables
 
 __all__ = [
     "Content",
@@ -31,6 +31,7 @@ __all__ = [
     "results_readme",
     "short_answer",
     "summary_table",
+    "terminal_tables",
     "to_terminal",
     "write_figures",
     "write_report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -122,6 +123,19 @@ def metric_tables(content: Content) -> list[Table]:
         beside = beside_table(content, metric) if metric in DEBIASED else None
         tables += [metric_table(content, metric), *([beside] if beside else [])]
     return tables
+
+
+def terminal_tables(content: Content, metrics: Sequence[str] = ("kl", "w2_squared")) -> list[Table]:
+    """The tables of these metrics as the terminal shows them: a model a row, for lines are short; none without rows."""
+    found = (metric_table(content, metric) for metric in metrics)
+    return [_turned(table) for table in found if table.rows]
+
+
+def _turned(table: Table) -> Table:
+    """The same with a model a row and a target a column."""
+    columns = ("model", *(row[0].text for row in table.rows))
+    rows = tuple((Cell(name), *(row[i] for row in table.rows)) for i, name in enumerate(table.columns[1:], start=1))
+    return replace(table, columns=columns, rows=rows)
 
 
 def cost_table(content: Content) -> Table:
