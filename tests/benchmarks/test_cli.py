@@ -122,7 +122,7 @@ def test_a_finished_run_is_scored_by_a_metric_of_one_s_own(pushforward, tiny):
     )
     assert code == 1
     assert "failed spread on bimodal × gaussian: ValueError: no [red]luck" in errors
-    assert "energy_distance: Energy distance to the target" in output
+    assert "energy_distance: Energy distance" in output
     Path("mine.py").unlink()
     code, output, errors = pushforward("report", "results/tiny")
     assert (code, errors) == (0, "")
