@@ -127,7 +127,7 @@ def metric_tables(content: Content) -> list[Table]:
 
 def terminal_tables(content: Content, metrics: Sequence[str] = ("kl", "w2_squared")) -> list[Table]:
     """The tables of these metrics as the terminal shows them: a model a row, for lines are short; none without rows."""
-    found = (metric_table(content, metric) for metric in metrics)
+    found = (metric_table(content, metric) for metric in metrics if metric in content.headline)
     return [_turned(table) for table in found if table.rows]
 
 
