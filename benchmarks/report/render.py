@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import rich.table
+from rich.console import Group
 from rich.text import Text
 from tabulate import tabulate
 
@@ -79,16 +80,15 @@ def to_latex(table: Table) -> str:
     )
 
 
-def to_terminal(table: Table) -> rich.table.Table:
-    """The table for the terminal; no text is read as markup."""
+def to_terminal(table: Table) -> Group:
+    """The table for the terminal; no text is read as markup. Words are as wide as the terminal, not as the table."""
     caption = "\n".join(text.plain(part) for part in (table.foot, table.caption) if part)
-    shown = rich.table.Table(title=Text(text.plain(table.title)), caption=Text(caption))
-    shown.caption_justify = "left"
+    shown = rich.table.Table()
     for i, (column, side) in enumerate(zip(table.columns, _aligned(table), strict=True)):
         shown.add_column(Text(text.plain(column)), justify="left" if side == "left" else "right", no_wrap=i == 0)
     for row in table.rows:
         shown.add_row(*(_terminal_cell(cell) for cell in row))
-    return shown
+    return Group(Text(text.plain(table.title), style="bold"), shown, Text(caption, style="dim"), "")
 
 
 def write_tables(content: Content, folder: Path) -> list[Path]:
