@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import entry_points
@@ -184,8 +184,18 @@ def _check(plugin: Plugin) -> None:
         raise UserError(f"{plugin.source} is not a model: it must be a class that inherits from models.base.Model")
     if plugin.kind == "metric" and not isinstance(found, CustomMetric):
         raise UserError(f"{plugin.source} is not a metric: it must be a function under @sample_metric or @model_metric")
-    if plugin.kind == "target" and not (callable(found) and isinstance(found(), Target)):
+    if plugin.kind == "target" and not (callable(found) and isinstance(_made(plugin, found), Target)):
         raise UserError(f"{plugin.source} is not a target: calling it must give a benchmarks.targets.base.Target")
+
+
+def _made(plugin: Plugin, found: Callable[[], object]) -> object:
+    """What it gives when it is called. Raises UserError, with what went wrong, where that fails."""
+    try:
+        return found()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{plugin.source} cannot be made without arguments: {type(error).__name__}: {error}") from error
 
 
 def _module_from_file(path: Path) -> ModuleType:

@@ -36,8 +36,7 @@ def pushforward(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command",
-    ["run", "score", "report", "models", "targets", "metrics", "suites", "publish", "study", "compare", "merge"],
+    "command", [command.name or command.callback.__name__ for command in cli.app.registered_commands]
 )
 def test_every_command_has_help(pushforward, command):
     code, output, _ = pushforward(command, "--help")
