@@ -16,7 +16,7 @@ from models.base import DensityModel, LatentModel, TransportModel
 
 LATTICE_ERROR = 2e-3
 Z_LIMIT = 4.0  # standard errors
-LEVEL = 1e-3  # of a Kolmogorov–Smirnov test
+LEVEL = 1e-4  # of a Kolmogorov–Smirnov test
 PLANE = (1, 2)
 
 

@@ -42,6 +42,7 @@ def parametrize_with_checks(
 
 def _test(examination: Examination, check: Check) -> Callable[[], None]:
     def run() -> None:
+        __tracebackhide__ = True  # the message says where to look
         outcome = examination.outcome(check)
         if outcome.verdict == "skipped":
             import pytest
