@@ -7,6 +7,7 @@ import inspect
 import itertools
 import math
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
@@ -36,7 +37,8 @@ def split(name: str) -> tuple[str, list[Arguments]]:
             raise SyntaxError("the closing bracket is missing")
         if len(inside) > LONGEST:
             raise SyntaxError(f"more than {LONGEST:,} characters between the brackets")
-        call = ast.parse(f"f({inside[:-1]})", mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # of what Python takes for a slip in its own source
+            call = ast.parse(f"f({inside[:-1]})", mode="eval").body
         plain_call = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
         if not isinstance(call, ast.Call) or not plain_call or call.args or any(not one.arg for one in call.keywords):
             raise SyntaxError("an argument is name=value")

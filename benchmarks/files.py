@@ -7,6 +7,8 @@ from pathlib import Path
 
 from benchmarks.errors import UserError, short
 
+LONGEST_PART = 255  # bytes between two slashes of a path, on all that is common
+
 
 def write_bytes(path: Path, data: bytes) -> Path:
     """Write beside the file, then put it in its place: nobody sees half of it, even if the power goes."""
@@ -42,10 +44,16 @@ def check_folder(folder: Path) -> None:
     """Raise UserError unless this is a directory, or nothing yet, and can be written to."""
     if "\0" in str(folder):
         raise UserError(f"{short(str(folder))} cannot be a directory: it holds NUL; choose another --out")
+    if any(len(os.fsencode(part)) > LONGEST_PART for part in folder.parts):
+        raise UserError(f"{short(str(folder))} cannot be a directory: File name too long; choose another --out")
     try:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is a file; --out needs a directory")
-        nearest = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+        places = [folder, *folder.absolute().parents]
+        for path in places:
+            if path.is_symlink() and not path.exists():
+                raise UserError(f"{path} is a link to nothing; choose another --out")
+        nearest = next(path for path in places if path.exists())
     except OSError as error:
         where = short(str(folder))
         raise UserError(f"{where} cannot be a directory: {error.strerror}; choose another --out") from error

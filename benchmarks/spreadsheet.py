@@ -2,7 +2,8 @@
 
 A spreadsheet runs a cell that begins with =, +, - or @. Text that begins so is written with an apostrophe before it, as
 a person would type it; so is text that begins with apostrophes and then so, which makes it possible to take exactly one
-away again. Numbers, and text of nothing but numbers such as "-0.1 [-0.2, 0.0]", stay as they are.
+away again. Numbers, and text of nothing but numbers such as "-0.1 [-0.2, 0.0]", stay as they are. Every end of a line
+becomes a newline: readers disagree on a lone carriage return.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ NUMBERS = re.compile(r"[-+][\d.,e+\-\[\] ]*(n/a\])?( \d+ of \d+)?( M\d+)?")
 
 def guarded(value: Any) -> Any:
     """The value of a cell, its text made safe; what is no text is left alone."""
-    if not isinstance(value, str) or not FORMULA.match(value) or NUMBERS.fullmatch(value):
+    if not isinstance(value, str):
         return value
-    return f"'{value}"
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if FORMULA.match(text) and not NUMBERS.fullmatch(text) else text
 
 
 def unguarded(value: str) -> str:
-    """The text that `guarded` made this of."""
+    """The text that `guarded` made this of, but for its line ends."""
     return value[1:] if value.startswith("'") and FORMULA.match(value) else value
 
 
@@ -36,4 +38,6 @@ def to_csv(frame: pd.DataFrame, float_format: str | None = None) -> str:
 
 
 def _column(column: pd.Series) -> pd.Series:
-    return column if pd.api.types.is_numeric_dtype(column) else column.astype(object).map(guarded)
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    return pd.Series([guarded(value) for value in column], index=column.index, dtype=object)

@@ -177,7 +177,7 @@ class Store:
 
         Costs name their machine where there are several: times are never compared across them.
         """
-        scores = pd.DataFrame([row for result in results for row in result.scores], columns=SCORE_COLUMNS)
+        scores = pd.DataFrame([_written(row) for result in results for row in result.scores], columns=SCORE_COLUMNS)
         rows = [row | {"machine": in_words(result.machine)} for result in results for row in result.costs]
         several = len({row["machine"] for row in rows}) > 1
         costs = pd.DataFrame(rows, columns=[*COST_COLUMNS, *(["machine"] if several else [])])
@@ -233,6 +233,11 @@ class Store:
             which = f"{first['metric']} of {first['target']} × {first['model']}, replicate {first['replicate']}"
             raise UserError(f"{path} has two rows for {which}")
         return found
+
+
+def _written(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with text that can be written: a reason may quote half of a surrogate pair."""
+    return {name: encoded(value).decode() if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _exact(text: str) -> float:
