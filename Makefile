@@ -1,8 +1,9 @@
 # Two commands do everything on a machine that has Python 3.11 or later: `make bench` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+FUZZ ?= 10  # times as many inputs as `make test` tries
 
-.PHONY: bench test env env-test publish clean
+.PHONY: bench test fuzz env env-test publish clean
 
 bench: env  ## the standard suite: fits, scores, tables, figures and the page, in results/standard
 	$(BIN)/pushforward run standard
@@ -12,6 +13,9 @@ test: env-test  ## lint, formatting, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
+
+fuzz: env-test  ## bad input by the hundred thousand: a quarter of an hour on one core
+	PUSHFORWARD_FUZZ=$(FUZZ) $(BIN)/pytest tests/fuzz
 
 env: .venv/.installed  ## the environment alone, in .venv, at the pinned versions
 

@@ -8,18 +8,19 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from benchmarks import new as creating
 from benchmarks.errors import UserError
+from benchmarks.terminal import marked, shown
 
 out = Console()
+INDENT = "   "
 MARKS = {
-    "passed": "[green]✓[/]",
-    "failed": "[bold red]✗[/]",
-    "skipped": "[yellow]–[/]",
-    "expected": "[yellow]x[/]",
-    "unexpected": "[bold red]![/]",
+    "passed": ("✓", "green"),
+    "failed": ("✗", "bold red"),
+    "skipped": ("–", "yellow"),
+    "expected": ("x", "yellow"),
+    "unexpected": ("!", "bold red"),
 }
 
 
@@ -34,13 +35,13 @@ def new(
     path, test = creating.create(kind, name, folder)  # type: ignore[arg-type]
     found = f"{path}:{creating.class_name(name)}"
     beside = "--model gaussian --model oracle" if kind == "model" else "--model gaussian_vae --model gaussian"
-    out.print(f"wrote {escape(str(path))} and {escape(str(test))}; now", highlight=False)
+    out.print(shown(f"wrote {path} and {test}; now"))
     for command in (
         f"pushforward check {found}",
         f"pushforward run smoke --{kind} {found} {beside} --out results/{name}",
         f"pytest {test}",
     ):
-        out.print(f"    {escape(command)}", highlight=False, soft_wrap=True)
+        out.print(marked(INDENT, command), soft_wrap=True)
 
 
 def check(
@@ -60,15 +61,16 @@ def check(
     for each in checks.chosen(examination.checks, only or ()):
         outcome = examination.outcome(each)
         outcomes.append(outcome)
-        out.print(f"{MARKS[outcome.verdict]} {each.name:<20} {escape(each.about)}", highlight=False, soft_wrap=True)
+        sign, style = MARKS[outcome.verdict]
+        out.print(marked(sign, "", style).append_text(marked(f"{each.name:<20}", each.about, "")), soft_wrap=True)
         for line in outcome.message.splitlines():
-            out.print(f"    {escape(line)}", highlight=False, soft_wrap=True)
+            out.print(marked(INDENT, line), soft_wrap=True)
     bad = sum(outcome.bad for outcome in outcomes)
     counts = ", ".join(
         f"{count} {verdict}"
         for verdict in MARKS
         if (count := sum(outcome.verdict == verdict for outcome in outcomes)) or verdict == "passed"
     )
-    out.print(f"{escape(name)}: {counts}; {time.perf_counter() - started:.0f} s", highlight=False)
+    out.print(shown(f"{name}: {counts}; {time.perf_counter() - started:.0f} s"))
     if bad:
         raise typer.Exit(1)

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from benchmarks import authoring, execution, listing, scoring, several, tracking
+from benchmarks import authoring, execution, kept_metrics, listing, scoring, several, tracking
 from benchmarks import publish as publishing
 from benchmarks import report as reports
 from benchmarks.cell import CellResult
 from benchmarks.content import content_of
 from benchmarks.engine import Observer
 from benchmarks.errors import UserError
+from benchmarks.files import made_folder
 from benchmarks.progress import Progress
 from benchmarks.store import Store
 from benchmarks.targets.user_data import DataFileError
+from benchmarks.terminal import marked, shown
 
 if TYPE_CHECKING:
     from benchmarks.study.prediction import Study
@@ -76,6 +77,7 @@ def run(
     planned = execution.plan(
         suite, models=model, targets=target, data=data, replicates=replicates, device=device, out=out_folder
     )
+    execution.check_engine(workers, scheduler)
     trackers = [tracking.opened(track, planned.suite.name, planned.store.folder, _complain)] if track else []
     results = _carry_out(planned, *trackers, workers=workers, scheduler=scheduler, fresh=fresh)
     _report(planned.store)
@@ -115,6 +117,8 @@ def report(
     from benchmarks import study as studies
 
     store = Store(Path(folder))
+    store.described()
+    kept_metrics.read(store)
     store.renew_tables()
     found = studies.study_of(store)
     if found is not None:
@@ -134,12 +138,12 @@ def score(
     """Score a run by metrics of your own, from what it keeps: nothing is trained again. Reports then show them too."""
     planned = scoring.plan(folder, metric)
     with err.status("scoring") as status:
-        outcome = scoring.carry_out(planned, lambda cell: status.update(f"scoring {escape(cell)}"))
+        outcome = scoring.carry_out(planned, lambda cell: status.update(shown(f"scoring {cell}")))
     content = content_of(planned.store)
     for each in reports.terminal_tables(content, [metric.name for metric in planned.metrics]):
         out.print(reports.to_terminal(each))
     for line in outcome.broken:
-        err.print(f"[bold red]failed[/] {escape(line)}", highlight=False)
+        err.print(marked("failed", line))
     if outcome.broken:
         raise typer.Exit(1)
 
@@ -152,7 +156,7 @@ def publish(
 ) -> None:
     """Make a run the reference run: for those who maintain this repository."""
     publishing.publish(Path(folder), Path(to), Path(readme))
-    out.print(f"published {escape(folder)} to {escape(to)} and renewed {escape(readme)}")
+    out.print(shown(f"published {folder} to {to} and renewed {readme}"))
 
 
 app.command()(authoring.new)
@@ -176,7 +180,7 @@ def verify(
 
     started = time.perf_counter()
     if out_folder is not None:
-        out_folder.mkdir(parents=True, exist_ok=True)  # before the minutes that it takes, not after
+        made_folder(out_folder)  # before the minutes that it takes, not after
     with err.status("the ledger takes about three minutes on two cores"):
         frame = ledger.frame_of(ledger.verify(workers))
     out.print(reports.to_terminal(ledger.table_of(frame)))
@@ -207,7 +211,7 @@ def speed(
 
     comparison.check_device(device)
     if out_folder is not None:
-        out_folder.mkdir(parents=True, exist_ok=True)  # before the minutes that it takes, not after
+        made_folder(out_folder)  # before the minutes that it takes, not after
     with err.status("the comparison takes about four minutes on one core"):
         extent = comparison.QUICK if quick else comparison.FULL
         frame, notes = comparison.measure(extent, device, run_folder)
@@ -261,7 +265,7 @@ def _account_for(planned: execution.Plan, results: list[CellResult]) -> None:
     bad = [cell for cell, result in zip(planned.cells, results, strict=True) if result.status != "ok"]
     for cell, result in zip(planned.cells, results, strict=True):
         if result.status != "ok":
-            err.print(f"[bold red]{result.status}[/] {escape(cell.name)}: {escape(result.reason)}", highlight=False)
+            err.print(marked(result.status, f"{cell.name}: {result.reason}"))
     if bad:
         err.print(f"{len(bad)} of {len(results)} cells have no score; the same command tries them again")
         raise typer.Exit(1)
@@ -271,11 +275,10 @@ def _report(store: Store) -> None:
     content = content_of(store)
     reports.write_report(content, store.folder)
     for sentence in reports.short_answer(content):
-        out.print(f"• {escape(sentence)}", highlight=False)
+        out.print(shown(f"• {sentence}"))
     for each in reports.terminal_tables(content, ["kl", "w2_squared", *content.custom]):
         out.print(reports.to_terminal(each))
-    where = escape(str(store.folder))
-    out.print(f"all tables, the figures and the page are in {where}; open {where}/index.html")
+    out.print(shown(f"all tables, the figures and the page are in {store.folder}; open {store.folder}/index.html"))
 
 
 def _report_study(study: Study, store: Store) -> None:
@@ -284,13 +287,13 @@ def _report_study(study: Study, store: Store) -> None:
     made = studies.made(study, store)
     studies.write(made, store.folder)
     for sentence in made.answer:
-        out.print(f"• {escape(sentence)}")
+        out.print(shown(f"• {sentence}"))
     out.print(reports.to_terminal(made.verdicts))
-    out.print(f"the page is {escape(str(store.folder))}/index.html")
+    out.print(shown(f"the page is {store.folder}/index.html"))
 
 
 def _complain(message: str) -> None:
-    err.print(f"[bold red]tracking:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    err.print(marked("tracking:", message), soft_wrap=True)
 
 
 def main() -> None:
@@ -298,10 +301,10 @@ def main() -> None:
     try:
         app()
     except (UserError, DataFileError) as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        err.print(marked("error:", str(error)), soft_wrap=True)
         sys.exit(2)
     except BrokenPipeError:  # the reader of our output has gone; what is left of it goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}; every finished cell is kept", highlight=False)
+        err.print(marked("error:", f"{error}; every finished cell is kept"))
         sys.exit(1)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from benchmarks import spreadsheet
 from benchmarks.errors import UserError, unknown
-from benchmarks.files import write_text
+from benchmarks.files import made_folder, write_text
 from benchmarks.report import comparison as scored
 from benchmarks.report import comparison_tables as tables
 from benchmarks.report import text
@@ -17,7 +19,7 @@ from benchmarks.report.comparison import COMPARED, Compared
 from benchmarks.report.render import with_foot
 from benchmarks.report.tables import Table
 from benchmarks.stamps import in_words
-from benchmarks.store import SCORE_COLUMNS, Store
+from benchmarks.store import Store
 from metrics import METRICS
 
 #: The name that stands for every metric.
@@ -41,8 +43,8 @@ def compare(a: Path, b: Path, metrics: Sequence[str] | None = None, *, everythin
     """
     chosen = _metrics(metrics or ())
     stores = Store(a), Store(b)
-    compared = scored.compare(_scores(stores[0]), _scores(stores[1]), chosen)
-    manifests = stores[0].manifest(), stores[1].manifest()
+    manifests = _manifest(stores[0]), _manifest(stores[1])
+    compared = scored.compare(stores[0].scores(exact=True), stores[1].scores(exact=True), chosen)
     differences = tables.description_differences(*manifests)
     missing = [str(store.folder) for store, found in zip(stores, manifests, strict=True) if found is None]
     costs, word = _costs(*stores)
@@ -74,7 +76,8 @@ def markdown(comparison: Comparison) -> str:
 
 def write(comparison: Comparison, folder: Path) -> list[Path]:
     """compare.md, and compare.csv with every score that was compared; the paths that were written."""
-    rows = scored.frame(comparison.compared).to_csv(index=False, lineterminator="\n")
+    rows = spreadsheet.to_csv(scored.frame(comparison.compared))
+    made_folder(folder)
     return [write_text(folder / "compare.md", markdown(comparison)), write_text(folder / "compare.csv", rows)]
 
 
@@ -86,25 +89,9 @@ def _metrics(names: Sequence[str]) -> list[str]:
     return list(METRICS) if ALL in names else list(dict.fromkeys(names or COMPARED))
 
 
-def _scores(store: Store) -> pd.DataFrame:
-    """scores.csv to the last bit. Raises UserError where it is not a table of scores."""
-    path = store.folder / "scores.csv"
-    if not path.is_file():
-        raise UserError(f"{store.folder} holds no scores.csv; `pushforward run` makes one")
-    found = store.scores(exact=True)
-    missing = [column for column in SCORE_COLUMNS if column not in found.columns]
-    if missing:
-        raise UserError(f"{path} is not a table of scores: it lacks {', '.join(missing)}")
-    try:
-        found = found.astype({"replicate": int, "value": float, "error": float})
-    except ValueError as error:
-        raise UserError(f"{path} is not a table of scores: {error}") from error
-    twice = found[found.duplicated(["target", "model", "replicate", "metric"])]
-    if len(twice):
-        first = twice.iloc[0]
-        which = f"{first['metric']} of {first['target']} × {first['model']}, replicate {first['replicate']}"
-        raise UserError(f"{path} has two rows for {which}")
-    return found
+def _manifest(store: Store) -> dict[str, Any] | None:
+    """What run.json says; None where there is none. Raises UserError where it is not a run's."""
+    return None if store.manifest() is None else store.described(whole=False)
 
 
 def _costs(a: Store, b: Store) -> tuple[Table, str]:

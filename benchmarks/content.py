@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
-from benchmarks.errors import UserError
 from benchmarks.kept_metrics import load
-from benchmarks.report.content import METRICS, Content, Curve, MetricInfo, Picture, TargetInfo
+from benchmarks.report.content import METRICS, Array, Content, Curve, MetricInfo, Picture, TargetInfo
 from benchmarks.store import Store
 from metrics.catalogue import Metric
 
@@ -24,30 +25,20 @@ TUNING = (
 
 def content_of(store: Store) -> Content:
     """What the report shows of a run. Raises UserError where the store holds no run."""
-    manifest = store.manifest()
-    if manifest is None:
-        raise UserError(f"{store.folder} holds no run; `pushforward run` makes one")
+    manifest = store.described()
+    dimensions = {target["name"]: target["dimension"] for target in manifest["targets"]}
 
     @cache
     def picture(target: str, model: str) -> Picture | None:
         result = store.read(target, model)
-        if result is None or "0/samples" not in result.arrays or "0/window" not in result.arrays:
-            return None
-        low, high = result.arrays["0/window"].double().numpy()
-        density = result.arrays.get("0/density")
-        return Picture(
-            samples=result.arrays["0/samples"].double().numpy(),
-            low=low,
-            high=high,
-            density=None if density is None else density.double().numpy(),
-        )
+        return None if result is None else _picture(result.arrays, dimensions[target])
 
     @cache
     def curves(target: str, model: str) -> list[Curve]:
         arrays = {} if (result := store.read(target, model)) is None else result.arrays
         of = [number for number in range(manifest["replicates"]) if f"{number}/history/step" in arrays]
-        found = [tuple(arrays[f"{n}/history/{part}"].double().numpy() for part in ("step", "training")) for n in of]
-        return [(step, loss) for step, loss in found if len(step)]
+        found = [[_numbers(arrays.get(f"{n}/history/{part}")) for part in ("step", "training")] for n in of]
+        return [(step, loss) for step, loss in found if step.size and step.shape == loss.shape == (step.size,)]
 
     scores, custom = load(store, store.scores())
     return Content(
@@ -60,6 +51,24 @@ def content_of(store: Store) -> Content:
         metrics={**METRICS, **{name: _called(name, about) for name, about in custom.items()}},
         provenance=_provenance(store, manifest),
     )
+
+
+def _picture(arrays: Mapping[str, Tensor], dimension: int) -> Picture | None:
+    """What figures show of a cell; None where it keeps nothing, or nothing that a target of this dimension gives."""
+    samples, window = _numbers(arrays.get("0/samples")), _numbers(arrays.get("0/window"))
+    if samples.ndim != 2 or samples.shape[1] != dimension or window.shape != (2, dimension):
+        return None
+    if not (np.isfinite(window).all() and (window[0] < window[1]).all()):
+        return None
+    density = _numbers(arrays.get("0/density"))
+    known = density.size > 1 and density.ndim == dimension <= 2 and len(set(density.shape)) == 1
+    return Picture(samples, window[0], window[1], density if known else None)
+
+
+def _numbers(values: Tensor | None) -> Array:
+    """As NumPy has them; nothing where there are none, or none that are real."""
+    real = values is not None and not values.is_complex()
+    return values.double().numpy() if values is not None and real else np.empty(0)
 
 
 def _called(name: str, about: Metric) -> MetricInfo:

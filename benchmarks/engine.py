@@ -186,7 +186,7 @@ def check_scheduler(address: str) -> None:
 
     try:
         Client(address, timeout="10s").close()
-    except (OSError, ValueError, TimeoutError) as error:
+    except Exception as error:  # an address may be of a kind that is not installed, or needs what is not given
         raise UserError(
             f"no Dask scheduler answers at {address!r} ({error}); "
             "start one with `dask scheduler`, or leave out --scheduler"

@@ -14,13 +14,14 @@ from benchmarks import engine, lookup, machine
 from benchmarks import suite as suites
 from benchmarks.again import kept_source
 from benchmarks.cell import Cell, CellResult
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, short
 from benchmarks.lookup import Plugin
 from benchmarks.source import versions
 from benchmarks.store import Store
-from benchmarks.suite import Suite
+from benchmarks.suite import MOST_REPLICATES, Suite
 
 RESULTS = Path("results")
+MOST_WORKERS = 1_000
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ def plan(
     targets are named too. out: the run's directory, by default results/ and the suite's name (or the data's).
     """
     chosen = suites.load(suite)
-    if replicates is not None and replicates < 1:
-        raise UserError(f"--replicates {replicates}: there must be at least 1")
+    if replicates is not None and not 1 <= replicates <= MOST_REPLICATES:
+        raise UserError(f"--replicates {short(str(replicates))}: there must be at least 1, and at most 1,000")
+    if out is not None and not str(out):
+        raise UserError("--out is empty; name a directory")
     _check_device(device)
     target_plugins = lookup.find_all("target", targets or ([] if data else chosen.targets))
     if data is not None:
@@ -98,10 +101,7 @@ def carry_out(
     A cell that was failed is tried again. After Ctrl-C the running cells are finished and kept, the tables are
     written of what there is, and KeyboardInterrupt goes on.
     """
-    if workers is not None and workers < 0:
-        raise UserError(f"--workers {workers}: use 0 to run in this process, or a number of processes")
-    if scheduler is not None:
-        engine.check_scheduler(scheduler)
+    check_engine(workers, scheduler)
     watch = observer or Silent()
     store = planned.store
     store.create()
@@ -142,6 +142,16 @@ def carry_out(
     return results
 
 
+def check_engine(workers: int | None, scheduler: str | None) -> None:
+    """Raise UserError for a number of processes that there cannot be, and a scheduler that does not answer."""
+    if workers is not None and not 0 <= workers <= MOST_WORKERS:
+        raise UserError(
+            f"--workers {workers}: use 0 to run in this process, or a number of processes up to {MOST_WORKERS:,}"
+        )
+    if scheduler is not None:
+        engine.check_scheduler(scheduler)
+
+
 def run(
     suite: str = "standard",
     *,
@@ -175,6 +185,7 @@ def _about(plugin: Plugin) -> dict[str, object]:
 
 def _check_device(device: str) -> None:
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {device}: {str(error).splitlines()[0]}; `cpu` always works") from error
+        torch.zeros(1, device=device).cpu()
+    except Exception as error:  # whatever a device that is not there, or is none, makes torch raise
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"--device {short(device)}: {short(why, 200)}; `cpu` always works") from error

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
+from pydantic import BaseModel, StrictStr, TypeAdapter, ValidationError
 
+from benchmarks import names, spreadsheet
 from benchmarks.errors import UserError
-from benchmarks.files import write_bytes
+from benchmarks.files import write_bytes, write_text
 from benchmarks.store import SCORE_COLUMNS, Store
-from metrics.catalogue import Metric
+from metrics.catalogue import METRICS, Metric
 
 FOLDER = "metrics"
 NOT_SCORED = "not scored"
@@ -36,7 +38,7 @@ def save(store: Store, name: str, about: Metric, origin: Mapping[str, Any], cell
         **origin,
         "cells": cells,
     }
-    write_bytes(_path(store, name, "csv"), rows.to_csv(index=False, lineterminator="\n").encode())
+    write_text(_path(store, name, "csv"), spreadsheet.to_csv(rows))
     write_bytes(_path(store, name, "json"), json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False).encode())
 
 
@@ -46,16 +48,38 @@ def load(store: Store, scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Me
     A cell that the metric has not seen as it is now has the word "not scored".
     Raises UserError for a file that cannot be read.
     """
-    frames, abouts = [scores], {}
+    kept = read(store)
+    frames = [scores, *(_current(store, scores, about.name, rows, about.cells) for about, rows in kept)]
+    abouts = {about.name: Metric(about.description, about.unit, about.better) for about, _ in kept}
+    return (pd.concat(frames, ignore_index=True) if abouts else scores), abouts
+
+
+class About(BaseModel):
+    """What NAME.json says of a metric, as far as a report reads it."""
+
+    name: StrictStr
+    description: StrictStr
+    unit: StrictStr
+    better: Literal["lower", "higher", "neither"]
+    cells: dict[StrictStr, dict[StrictStr, StrictStr]]
+
+
+def read(store: Store) -> list[tuple[About, pd.DataFrame]]:
+    """Every metric that a run keeps, with its rows. Raises UserError for a file that cannot be read, or is not its."""
+    found = []
     for path in sorted((store.folder / FOLDER).glob("*.json")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            name, cells = str(content["name"]), content["cells"]
-            abouts[name] = Metric(content["description"], content["unit"], content["better"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            about = TypeAdapter(About).validate_python(json.loads(path.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(f"{path} cannot be read: {where}: {first['msg']}; `pushforward score` makes it") from error
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path} cannot be read: {error}; `pushforward score` makes it") from error
-        frames.append(_current(store, scores, name, store.table(f"{FOLDER}/{name}.csv"), cells))
-    return (pd.concat(frames, ignore_index=True) if abouts else scores), abouts
+        if about.name != path.stem or about.name in METRICS or names.problem(about.name):
+            raise UserError(f"{path} is of a metric {about.name!r}, which cannot be in a file of this name")
+        found.append((about, store.table(f"{FOLDER}/{about.name}.csv", SCORE_COLUMNS)))
+    return found
 
 
 def _current(store: Store, scores: pd.DataFrame, name: str, rows: pd.DataFrame, cells: Cells) -> pd.DataFrame:
@@ -75,4 +99,4 @@ def _current(store: Store, scores: pd.DataFrame, name: str, rows: pd.DataFrame, 
 
 
 def _path(store: Store, name: str, suffix: str) -> Path:
-    return store.folder / FOLDER / f"{name}.{suffix}"
+    return store.folder / FOLDER / f"{names.checked('metric', name)}.{suffix}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
 
 from benchmarks import lookup
 from benchmarks import suite as benchmark_suites
+from benchmarks.terminal import shown
 from metrics import METRICS
 
 
@@ -15,7 +15,7 @@ def models() -> Table:
     table = Table("model", "from", "what it is")
     table.add_row(lookup.ORACLE, "benchmarks.oracle", "The target itself, passed through the same pipeline.")
     for name, plugin in sorted(lookup.available("model").items()):
-        table.add_row(escape(name), escape(plugin.source), escape(_first_line(plugin.load().__doc__)))
+        table.add_row(*map(shown, (name, plugin.source, _first_line(plugin.load().__doc__))))
     return table
 
 
@@ -24,7 +24,7 @@ def targets() -> Table:
     table = Table("target", "d", "what makes it hard")
     found = [plugin.load()() for plugin in lookup.available("target").values()]
     for target in sorted(found, key=lambda target: (target.dimension, target.name)):
-        table.add_row(escape(target.name), str(target.dimension), escape(target.summary))
+        table.add_row(*map(shown, (target.name, str(target.dimension), target.summary)))
     return table
 
 
@@ -34,7 +34,7 @@ def metrics() -> Table:
     custom = {name: plugin.found().about for name, plugin in sorted(lookup.available("metric").items())}
     for where, known in {"in every run": METRICS, "by `score`": custom}.items():
         for name, about in known.items():
-            table.add_row(*map(escape, (name, where, about.unit, about.better, about.description)))
+            table.add_row(*map(shown, (name, where, about.unit, about.better, about.description)))
     return table
 
 
@@ -44,7 +44,7 @@ def suites() -> Table:
     for name in benchmark_suites.built_in():
         suite = benchmark_suites.load(name)
         cells = len(suite.models) * len(suite.targets)
-        table.add_row(escape(name), str(cells), str(suite.replicates), escape(suite.description))
+        table.add_row(*map(shown, (name, str(cells), str(suite.replicates), suite.description)))
     return table
 
 

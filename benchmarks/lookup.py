@@ -19,9 +19,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from benchmarks import arguments
+from benchmarks import arguments, names
 from benchmarks.arguments import Arguments
-from benchmarks.errors import UserError, unknown
+from benchmarks.errors import UserError, short, unknown
+from benchmarks.files import is_file
 from benchmarks.targets.base import Target
 from benchmarks.targets.user_data import load_data
 from metrics.custom import CustomMetric
@@ -87,8 +88,8 @@ def kind_of(name: str) -> Kind:
     bare, _ = arguments.split(name)
     if ".py:" in bare:
         path, _, attribute = bare.rpartition(":")
-        if not Path(path).is_file():
-            raise UserError(f"{name!r}: there is no file {path}")
+        if not is_file(path):
+            raise UserError(f"{short(name)!r}: there is no file {short(path)}")
         found = _imported(Plugin("model", attribute, f"{Path(path).resolve()}:{attribute}"))
         return "model" if inspect.isclass(found) and issubclass(found, Model) else "target"
     models, targets = available("model"), available("target")
@@ -105,9 +106,9 @@ def find(kind: Kind, name: str) -> Plugin:
     return found[0]
 
 
-def find_all(kind: Kind, names: Sequence[str]) -> list[Plugin]:
+def find_all(kind: Kind, called: Sequence[str]) -> list[Plugin]:
     """The plug-ins called so, in this order. Raises UserError as `sweep` does, and where one is named twice."""
-    return distinct([plugin for name in names for plugin in sweep(kind, name)])
+    return distinct([plugin for name in called for plugin in sweep(kind, name)])
 
 
 def distinct(plugins: list[Plugin]) -> list[Plugin]:
@@ -132,12 +133,13 @@ def sweep(kind: Kind, name: str) -> list[Plugin]:
         raise UserError(f"{kind} {name!r}: {ORACLE} has no arguments")
     found = plugin.found()
     checked = [arguments.check(kind, plugin.name, found, each) for each in choices]
-    plugins = [replace(plugin, name=arguments.written(plugin.name, each), arguments=each) for each in checked]
+    written = [names.checked(kind, arguments.written(plugin.name, each)) for each in checked]
+    plugins = [replace(plugin, name=one, arguments=each) for one, each in zip(written, checked, strict=True)]
     for each in plugins if kind != "metric" else ():
         try:
             each.load()()
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{kind} {each.name}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise UserError(f"{kind} {each.name}: {error or type(error).__name__}") from error
     return plugins
 
 
@@ -146,21 +148,22 @@ def _find(kind: Kind, name: str) -> Plugin:
         return Plugin("model", ORACLE, "benchmarks.oracle:oracle")
     if ".py:" in name:
         path, _, attribute = name.rpartition(":")
-        if not Path(path).is_file():
-            raise UserError(f"{kind} {name!r}: there is no file {path}")
-        plugin = Plugin(kind, attribute, f"{Path(path).resolve()}:{attribute}")
+        if not is_file(path):
+            raise UserError(f"{kind} {short(name)!r}: there is no file {short(path)}")
+        plugin = Plugin(kind, names.checked(kind, attribute), f"{Path(path).resolve()}:{attribute}")
         _check(plugin)
         return plugin
     installed = available(kind)
     if name not in installed:
         raise unknown(kind, name, installed)
+    names.checked(kind, name)
     return installed[name]
 
 
 def data(path: str) -> Plugin:
-    """A user's file as a target. Raises DataFileError if it cannot be one."""
+    """A user's file as a target. Raises DataFileError if it cannot be one, UserError if its name cannot be."""
     target = load_data(path)
-    return Plugin("target", target.name, str(Path(path).resolve()))
+    return Plugin("target", names.checked("target", target.name), str(Path(path).resolve()))
 
 
 def digest(path: Path) -> str:
@@ -174,7 +177,7 @@ def _imported(plugin: Plugin) -> Any:
         return plugin.found()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{plugin.source} cannot be imported: {type(error).__name__}: {error}") from error
 
 
@@ -194,7 +197,7 @@ def _made(plugin: Plugin, found: Callable[[], object]) -> object:
         return found()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{plugin.source} cannot be made without arguments: {type(error).__name__}: {error}") from error
 
 

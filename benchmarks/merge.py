@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.cell import CellResult
 from benchmarks.errors import UserError
-from benchmarks.files import write_bytes
+from benchmarks.files import check_folder, write_bytes
 from benchmarks.store import Store
 
 #: Where runs differ in these, their cells are not cells of one run.
@@ -55,13 +55,10 @@ def merge(runs: Sequence[Path], out: Path, prefer: Sequence[Path] = (), *, comma
 
 
 def _check_out(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; --out needs a directory")
+    check_folder(out)
     if out.is_dir() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; choose another --out")
-    nearest = next(path for path in out.absolute().parents if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise UserError(f"{nearest} cannot be written to; choose another --out")
+    check_folder(out.absolute().parent)
 
 
 def _parts(runs: Sequence[Path]) -> list[Part]:
@@ -77,18 +74,13 @@ def _parts(runs: Sequence[Path]) -> list[Part]:
 
 def _part(run: Path) -> Part:
     store = Store(run)
-    manifest = store.manifest()
-    if manifest is None:
-        raise UserError(f"{run} holds no run; `pushforward run` makes one")
+    manifest = store.described(whole=False)
     try:
         targets, models = [str(target["name"]) for target in manifest["targets"]], list(map(str, manifest["models"]))
         for key in EQUAL:
             _described(manifest, key)
     except (KeyError, TypeError) as error:
         raise UserError(f"{run}/run.json is not a run's: it lacks {error}") from error
-    for name in [*targets, *models]:
-        if "/" in name or "\\" in name or name in ("", ".", ".."):
-            raise UserError(f"{run}/run.json names {name!r}, which cannot be the name of a file")
     pairs = tuple((t, m) for t in targets for m in models if store.path(t, m).is_file())
     if not pairs:
         raise UserError(f"{run} keeps no cells, only tables: merge the run that they were made from")

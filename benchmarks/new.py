@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import keyword
+import os
 import re
 import sys
 from importlib import resources
@@ -31,7 +32,7 @@ def create(kind: Kind, name: str, folder: Path) -> list[Path]:
         raise UserError(f"there is a {kind} {name} already; choose another name")
     if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
         raise UserError(f"{name}.py would hide the Python package {name}; choose another name")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"there is no directory {folder}")
     written = {folder / f"{name}.py": f"new_{kind}.py", folder / f"test_{name}.py": f"test_new_{kind}.py"}
     for path in written:

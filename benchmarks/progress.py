@@ -9,11 +9,12 @@ from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from benchmarks.cell import Cell, CellResult
+from benchmarks.errors import plain
+from benchmarks.terminal import shown
 
 SHOWN = ("kl", "w2_squared", "sliced_w2_squared", "w1")
 
@@ -52,7 +53,7 @@ class Progress:
         if not self.console.is_terminal:
             took = "kept" if began is None else f"{time.monotonic() - began:.0f} s"
             line = f"[{len(self.results)}/{len(self.cells)}] {cell.name}: {brief(result)} ({took})"
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(shown(line), soft_wrap=True)
 
     def _draw(self) -> Group:
         models = list(dict.fromkeys(cell.model.name for cell in self.cells))
@@ -63,18 +64,18 @@ class Progress:
         table = Table(box=None, padding=(0, 1), header_style="bold")
         table.add_column("target")
         for model in models:
-            table.add_column(escape(model), justify="right")
+            table.add_column(shown(model), justify="right")
         by_target: dict[str, dict[str, Cell]] = {}
         for cell in self.cells:
             by_target.setdefault(cell.target.name, {})[cell.model.name] = cell
         for target, row in by_target.items():
-            table.add_row(escape(target), *(self._entry(row[model]) for model in models))
+            table.add_row(shown(target), *(self._entry(row[model]) for model in models))
         return Group(table, Text(self._summary(), style="dim"))
 
     def _entry(self, cell: Cell) -> Text:
         if cell.name in self.results:
             result = self.results[cell.name]
-            return Text(brief(result), style="" if result.status == "ok" else "bold red")
+            return Text(plain(brief(result)), style="" if result.status == "ok" else "bold red")
         if cell.name in self.running:
             return Text(f"{time.monotonic() - self.running[cell.name]:.0f} s …", style="yellow")
         return Text("·", style="dim")

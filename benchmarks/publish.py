@@ -29,7 +29,7 @@ def publish(run: Path, published: Path, readme: Path) -> None:
     content = content_of(store)
     study = study_of(store)
     if study is not None:
-        return _publish_study(study, store, published / run.name, readme)
+        return _publish_study(study, store, published / run.resolve().name, readme)
     cells = content.scores.groupby(["target", "model"]).ngroups
     expected = len(content.targets) * len(content.models)
     if cells < expected:

@@ -6,10 +6,11 @@ What `benchmarks.score` and `pushforward score` call.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -69,12 +70,11 @@ def plan(run: str | Path, metrics: Sequence[str]) -> Plan:
     metrics: names or path/to/file.py:name, with arguments in brackets where wanted.
     """
     store = Store(Path(run))
-    manifest = store.manifest()
-    if manifest is None:
-        raise UserError(f"{store.folder} holds no run; `pushforward run` makes one")
+    manifest = store.described()
     built_in = [name for name in metrics if name in METRICS]
     if built_in:
         raise UserError(f"{built_in[0]} is scored in every run; `pushforward score` is for what is not")
+    _check_sources(store, manifest)
     chosen = [Chosen.of(plugin) for plugin in lookup.find_all("metric", metrics)]
     taken = [each.name for each in chosen if each.name in METRICS]
     if taken:
@@ -92,8 +92,24 @@ def plan(run: str | Path, metrics: Sequence[str]) -> Plan:
         names=names,
         replicates=manifest["replicates"],
         train=manifest["description"]["train"],
-        sizes=Sizes(**manifest["description"]["sizes"]),
+        sizes=_sizes(store, manifest["description"]["sizes"]),
     )
+
+
+def _check_sources(store: Store, manifest: Mapping[str, Any]) -> None:
+    """Nothing that lies in the run's own directory is executed: whoever made the run would run code here."""
+    abouts = [*manifest["targets"], *manifest.get("model_sources", {}).values()]
+    for source in (about.get("source", "") for about in abouts):
+        path, _, _ = source.rpartition(":")
+        if path.endswith(".py") and Path(path).resolve().is_relative_to(store.folder.resolve()):
+            raise UserError(f"{path} lies in the run's own directory, from which nothing is executed")
+
+
+def _sizes(store: Store, kept: Mapping[str, int]) -> Sizes:
+    try:
+        return Sizes(**kept)
+    except TypeError as error:
+        raise UserError(f"{store.folder}/run.json has sizes that there are not: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from benchmarks import compare as comparing
 from benchmarks import merge as merging
+from benchmarks.files import check_folder
 from benchmarks.report import to_terminal
+from benchmarks.terminal import shown
 
 out = Console()
 
@@ -33,9 +34,11 @@ def compare(
     ] = None,
 ) -> None:
     """Say what changed between two runs, by how much, and whether it is more than noise."""
+    if out_folder is not None:
+        check_folder(out_folder)
     comparison = comparing.compare(run_a, run_b, metric, everything=everything)
     for sentence in comparison.summary:
-        out.print(f"• {escape(sentence)}", highlight=False)
+        out.print(shown(f"• {sentence}"))
     for table in comparison.tables:
         out.print(to_terminal(table))
     if out_folder is not None:
@@ -52,4 +55,4 @@ def merge(
 ) -> None:
     """Make one run of several: their targets, models and cells united."""
     merged = merging.merge(runs, out_folder, prefer or (), command=shlex.join(["pushforward", *sys.argv[1:]]))
-    out.print(f"{escape(str(out_folder))}: {escape(merged)}", highlight=False)
+    out.print(shown(f"{out_folder}: {merged}"))

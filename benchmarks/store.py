@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import filelock
 import pandas as pd
@@ -22,14 +21,21 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from benchmarks import manifest as manifests
+from benchmarks import names, spreadsheet
 from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
-from benchmarks.files import write_bytes
+from benchmarks.files import check_folder, encoded, is_file, write_bytes, write_text
 from benchmarks.stamps import in_words
+from metrics.score import Status
 
 MANIFEST = "run.json"
 SCORE_COLUMNS = ["target", "model", "replicate", "metric", "value", "error", "status", "reason"]
 COST_COLUMNS = ["target", "model", "replicate", "metric", "value"]
+WORDS = ("target", "model", "metric", "status", "reason", "machine")  # columns of text; the others hold numbers
+
+#: What a file that is garbled, or made to do harm, makes the parsers of safetensors and JSON raise.
+DAMAGED = (OSError, safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OverflowError)
 
 
 class Store:
@@ -55,8 +61,7 @@ class Store:
 
     def check(self, suite: str) -> None:
         """Raise UserError unless this directory is new, empty, or holds a run of this suite, and can be written to."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UserError(f"{self.folder} is a file; --out needs a directory")
+        check_folder(self.folder)
         found = self.manifest() if self.folder.is_dir() else None
         if found is not None and found.get("suite") != suite:
             raise UserError(
@@ -64,9 +69,6 @@ class Store:
             )
         if found is None and self.folder.is_dir() and any(path.name != ".lock" for path in self.folder.iterdir()):
             raise UserError(f"{self.folder} is not empty and holds no run; choose another --out")
-        nearest = next(path for path in [self.folder, *self.folder.absolute().parents] if path.exists())
-        if not os.access(nearest, os.W_OK):
-            raise UserError(f"{nearest} cannot be written to; choose another --out")
 
     def create(self) -> None:
         """Make the directory. Raises UserError where that is not possible."""
@@ -81,19 +83,28 @@ class Store:
 
     def manifest(self) -> dict[str, Any] | None:
         """What the run says of itself, or None where there is no readable manifest."""
+        path = self.folder / MANIFEST
         try:
-            content = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            content = json.loads(path.read_text(encoding="utf-8")) if is_file(path) else None
+        except (OSError, ValueError, RecursionError):
             return None
         return content if isinstance(content, dict) else None
+
+    def described(self, *, whole: bool = True) -> dict[str, Any]:
+        """What the run says of itself, checked. Raises UserError where there is no run, or run.json is not a run's."""
+        content = self.manifest()
+        if content is None:
+            raise UserError(f"{self.folder} holds no run; `pushforward run` makes one")
+        manifests.check(content, self.folder / MANIFEST, whole=whole)
+        return content
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Keep what the run says of itself: suite, command, versions, machine."""
         write_bytes(self.folder / MANIFEST, json.dumps(content, indent=2, sort_keys=True).encode())
 
     def path(self, target: str, model: str) -> Path:
-        """The file of a cell."""
-        return self.folder / "cells" / target / f"{model}.safetensors"
+        """The file of a cell. Raises UserError for a name that would lead elsewhere."""
+        return self.folder / "cells" / names.checked("target", target) / f"{names.checked('model', model)}.safetensors"
 
     def save(self, cell: Cell, result: CellResult) -> None:
         """Keep a finished cell: write, fsync, rename."""
@@ -102,7 +113,7 @@ class Store:
         header = {
             "key": cell.key(),
             "status": result.status,
-            "reason": result.reason,
+            "reason": encoded(result.reason).decode(),
             "scores": json.dumps(result.scores),
             "costs": json.dumps(result.costs),
             "machine": json.dumps(result.machine),
@@ -124,39 +135,41 @@ class Store:
 
     def identity(self, target: str, model: str) -> str | None:
         """What a cell was made from and whether it came out; None where there is none. Its numbers are not read."""
+        path = self.path(target, model)
         try:
-            with safetensors.safe_open(self.path(target, model), framework="pt") as file:
-                header = file.metadata() or {}
+            header = _header(path)
             return f"{header['key']} {header['status']}"
-        except (OSError, safetensors.SafetensorError, KeyError):
+        except DAMAGED:
             return None
 
     def _read(self, path: Path) -> tuple[str, CellResult] | None:
+        """The key and the result of a cell's file; None for one whose checksum or whose content is not a cell's."""
+        cell = (path.parent.name, path.name.removesuffix(".safetensors"))
         try:
+            header = _header(path)
             with safetensors.safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             checksum = header.pop("checksum", None)
-            if checksum != _checksum(header, tensors):
+            if checksum != _checksum(header, tensors) or header["status"] not in get_args(Status):
                 return None
             result = CellResult(
                 status=header["status"],  # type: ignore[arg-type]
                 reason=header["reason"],
-                scores=json.loads(header["scores"]),
-                costs=json.loads(header["costs"]),
+                scores=_rows(header["scores"], SCORE_COLUMNS, cell),
+                costs=_rows(header["costs"], COST_COLUMNS, cell),
                 arrays=tensors,
-                machine=json.loads(header["machine"]),
+                machine=_stamp(header["machine"]),
             )
-        except (OSError, safetensors.SafetensorError, KeyError, ValueError):
+        except DAMAGED:
             return None
         return header["key"], result
 
     def stamp(self, target: str, model: str) -> str:
         """The machine that a cell says it was computed on, in words; nothing where there is no readable cell."""
+        path = self.path(target, model)
         try:
-            with safetensors.safe_open(self.path(target, model), framework="pt") as file:
-                return in_words(json.loads((file.metadata() or {})["machine"]))
-        except (OSError, safetensors.SafetensorError, KeyError, ValueError):
+            return in_words(_stamp(_header(path)["machine"]))
+        except DAMAGED:
             return ""
 
     def write_tables(self, results: list[CellResult]) -> None:
@@ -164,17 +177,20 @@ class Store:
 
         Costs name their machine where there are several: times are never compared across them.
         """
-        scores = pd.DataFrame([row for result in results for row in result.scores], columns=SCORE_COLUMNS)
+        scores = pd.DataFrame([_written(row) for result in results for row in result.scores], columns=SCORE_COLUMNS)
         rows = [row | {"machine": in_words(result.machine)} for result in results for row in result.costs]
         several = len({row["machine"] for row in rows}) > 1
         costs = pd.DataFrame(rows, columns=[*COST_COLUMNS, *(["machine"] if several else [])])
-        write_bytes(self.folder / "scores.csv", scores.to_csv(index=False, lineterminator="\n").encode())
-        write_bytes(self.folder / "costs.csv", costs.to_csv(index=False, lineterminator="\n").encode())
+        write_text(self.folder / "scores.csv", spreadsheet.to_csv(scores))
+        write_text(self.folder / "costs.csv", spreadsheet.to_csv(costs))
 
     def renew_tables(self) -> None:
-        """scores.csv and costs.csv from the cells that are there: after a run that was killed before it wrote them."""
-        manifest = self.manifest()
-        if manifest is None or not (self.folder / "cells").is_dir():
+        """scores.csv and costs.csv from the cells that are there: after a run that was killed before it wrote them.
+
+        Raises UserError where there is no run.
+        """
+        manifest = self.described()
+        if not (self.folder / "cells").is_dir():
             return
         cells = [(target["name"], model) for target in manifest["targets"] for model in manifest["models"]]
         found = [self.read(target, model) for target, model in cells]
@@ -182,26 +198,84 @@ class Store:
 
     def scores(self, *, exact: bool = False) -> pd.DataFrame:
         """scores.csv; exact: to the last bit of every number, which takes longer. Raises UserError without one."""
-        return self.table("scores.csv", dict.fromkeys(("value", "error"), _exact) if exact else None)
+        return self.table("scores.csv", SCORE_COLUMNS, exact=exact)
 
     def costs(self) -> pd.DataFrame:
         """costs.csv. Raises UserError where there is none."""
-        return self.table("costs.csv")
+        return self.table("costs.csv", COST_COLUMNS)
 
-    def table(self, name: str, converters: dict[Hashable, Any] | None = None) -> pd.DataFrame:
-        """A CSV file with scores or costs. Raises UserError where it cannot be read."""
+    def table(self, name: str, columns: Sequence[str], *, exact: bool = False) -> pd.DataFrame:
+        """A CSV file with scores or costs, which has at least these columns. Raises UserError where it cannot be read,
+        lacks one, or has two rows for one score."""
         path = self.folder / name
+        if not is_file(path):
+            raise UserError(f"{self.folder} holds no {name}; `pushforward run` makes it")
+        converters: dict[Hashable, Any] = dict.fromkeys(WORDS, spreadsheet.unguarded)
+        converters |= dict.fromkeys(("value", "error"), _exact) if exact else {}
         try:
             # "n/a" is a status word here, not a missing value
             empty = {"value": [""], "error": [""]}
-            return pd.read_csv(path, keep_default_na=False, na_values=empty, converters=converters)
-        except (OSError, ValueError) as error:
+            found = pd.read_csv(path, keep_default_na=False, na_values=empty, converters=converters, low_memory=False)
+        except (OSError, ValueError, OverflowError) as error:
             raise UserError(f"{path} cannot be read: {error}; `pushforward run` makes it") from error
+        missing = [column for column in columns if column not in found.columns]
+        if missing:
+            raise UserError(f"{path} is not a table of scores: it lacks {', '.join(missing)}")
+        if not isinstance(found.index, pd.RangeIndex):
+            raise UserError(f"{path} is not a table of scores: it has rows with more cells than columns")
+        try:
+            found = found.astype({"replicate": int} | {name: float for name in ("value", "error") if name in columns})
+        except (ValueError, TypeError, OverflowError) as error:
+            raise UserError(f"{path} is not a table of scores: {error}") from error
+        twice = found[found.duplicated(["target", "model", "replicate", "metric"])]
+        if len(twice):
+            first = twice.iloc[0]
+            which = f"{first['metric']} of {first['target']} × {first['model']}, replicate {first['replicate']}"
+            raise UserError(f"{path} has two rows for {which}")
+        return found
+
+
+def _written(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with text that can be written: a reason may quote half of a surrogate pair."""
+    return {name: encoded(value).decode() if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _exact(text: str) -> float:
     """The number that this text is, to the last bit; pandas' own reader is faster and may be off by one."""
     return float(text) if text else math.nan
+
+
+def _header(path: Path) -> dict[str, str]:
+    if not is_file(path):
+        raise FileNotFoundError(path)
+    with safetensors.safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+def _rows(text: str, columns: Sequence[str], cell: tuple[str, str]) -> list[dict[str, Any]]:
+    """The rows that a cell's header holds. Raises ValueError or TypeError unless they are rows of these columns, of
+    this cell, and no two of the same."""
+    rows: list[dict[str, Any]] = json.loads(text)
+    seen = {(row["replicate"], row["metric"]) for row in rows}
+    if len(seen) < len(rows):
+        raise ValueError("two rows of one score")
+    for row in rows:
+        numbers = [value for name, value in row.items() if name not in WORDS]
+        words = [value for name, value in row.items() if name in WORDS]
+        if (row["target"], row["model"]) != cell or not set(row) <= set(columns) or type(row["replicate"]) is not int:
+            raise ValueError("a row of something else")
+        if not all(isinstance(word, str) for word in words):
+            raise TypeError("a word that is no text")
+        for number in numbers:
+            math.isnan(number or 0.0)  # raises for what is no number, or a larger one than there are
+    return rows
+
+
+def _stamp(text: str) -> dict[str, str]:
+    stamp = json.loads(text)
+    if not isinstance(stamp, dict) or not all(isinstance(value, str) for value in stamp.values()):
+        raise TypeError("a machine's stamp is words")
+    return stamp
 
 
 def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:

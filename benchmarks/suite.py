@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import tomllib
 from importlib import resources
@@ -11,11 +12,18 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 from pydantic_core import ErrorDetails
 
-from benchmarks.errors import UserError, unknown
+from benchmarks.errors import UserError, short, unknown
+from benchmarks.files import is_file
 from metrics import Sizes
 from models.base import Budget
 
-FORBID_UNKNOWN = ConfigDict(extra="forbid", frozen=True)
+#: More than this of anything, points or parameters, is a slip of the hand: no machine holds it.
+LARGEST = 100_000_000
+MOST_REPLICATES = 1_000
+MOST_BYTES = 100_000
+MOST_DOTS = 100  # of a key: the time that a TOML parser takes grows with their square
+
+FORBID_UNKNOWN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 with_config(FORBID_UNKNOWN)(Sizes)
 with_config(FORBID_UNKNOWN)(Budget)
 
@@ -24,8 +32,8 @@ class Limits(BaseModel):
     """What one cell may take before it is stopped: wall-clock seconds, and gigabytes of memory for its worker."""
 
     model_config = FORBID_UNKNOWN
-    seconds: float = Field(default=1800, gt=0)
-    memory_gb: float = Field(default=8, gt=0)
+    seconds: float = Field(default=1800, gt=0, le=1e8)
+    memory_gb: float = Field(default=8, gt=0, le=1e6)
 
 
 class Suite(BaseModel):
@@ -36,8 +44,8 @@ class Suite(BaseModel):
     description: str
     models: list[str] = Field(min_length=1)
     targets: list[str] = Field(min_length=1)
-    replicates: int = Field(ge=1, le=1000)
-    train: int = Field(default=20_000, ge=50)
+    replicates: int = Field(ge=1, le=MOST_REPLICATES)
+    train: int = Field(default=20_000, ge=50, le=LARGEST)
     sizes: Sizes = Sizes()
     budget: Budget = Budget()
     limits: Limits = Limits()
@@ -68,33 +76,47 @@ def load(name: str) -> Suite:
         if name not in suites:
             raise unknown("suite", name, suites)
         return read(suites[name])
+    if not is_file(name):
+        raise UserError(f"{short(name)}: there is no such file")
     return read(Path(name))
 
 
 def read(path: Path) -> Suite:
     """Read and validate one TOML file. Raises UserError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode("utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as text: {error}") from error
+    if len(data) > MOST_BYTES:
+        raise UserError(f"{path}: a suite has at most {MOST_BYTES:,} bytes")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.partition("=")[0].count(".") > MOST_DOTS:
+            raise UserError(f"{path}:{number}: a key with more than {MOST_DOTS} dots")
     try:
-        content = tomllib.loads(text)
-        _check_sizes(content, path, text)
-        return Suite.model_validate(content)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from error
+        suite = Suite.model_validate(tomllib.loads(text))
+    except RecursionError as error:
+        raise UserError(f"{path}: not a suite: it is nested too deeply") from error
     except ValidationError as error:
         # an unknown key first: the key that it was meant to be is then reported as missing
         first = min(error.errors(), key=lambda one: one["type"] not in UNKNOWN_KEY)
         raise UserError(f"{path}{_line(text, first['loc'])}: {_explain(first)}") from error
+    except ValueError as error:  # TOMLDecodeError, and a number of more digits than Python reads
+        raise UserError(f"{path}: not valid TOML: {error}") from error
+    _check_numbers(suite, path, text)
+    return suite
 
 
-def _check_sizes(content: dict[str, object], path: Path, text: str) -> None:
-    """Sizes are a plain dataclass of the metrics, which cannot say that they must be positive."""
-    sizes = content.get("sizes")
-    for key, value in sizes.items() if isinstance(sizes, dict) else ():
-        if isinstance(value, int) and value < 1:
-            raise UserError(f"{path}{_line(text, (key,))}: sizes.{key} = {value}: a size must be at least 1")
+def _check_numbers(suite: Suite, path: Path, text: str) -> None:
+    """Sizes and the budget are plain dataclasses, of the metrics and the models, which cannot say what they may be."""
+    for key, value in vars(suite.sizes).items():
+        if not 1 <= value <= LARGEST:
+            limits = "at least 1" if value < 1 else f"at most {LARGEST:,}"
+            raise UserError(f"{path}{_line(text, (key,))}: sizes.{key} = {value}: a size must be {limits}")
+    for key, value in vars(suite.budget).items():
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise UserError(f"{path}{_line(text, (key,))}: budget.{key} = {value}: it must be positive, and finite")
 
 
 def _explain(error: ErrorDetails) -> str:
@@ -104,7 +126,14 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] in UNKNOWN_KEY:
         table = str(location[0]) if len(location) > 1 else ""
         return str(unknown("key", str(location[-1]), KEYS[table]))
-    return f"{where}: {error['msg']}" + ("" if error["type"] == "missing" else f", not {error['input']!r}")
+    return f"{where}: {error['msg']}" + ("" if error["type"] == "missing" else f", not {_quoted(error['input'])}")
+
+
+def _quoted(value: object) -> str:
+    """A value as it was written; no more than its kind where it is a table, a list or a number without end."""
+    if isinstance(value, dict | list) or (isinstance(value, int) and value.bit_length() > 256):
+        return f"this {type(value).__name__}"
+    return repr(short(value) if isinstance(value, str) else value)
 
 
 def _line(text: str, location: tuple[int | str, ...]) -> str:

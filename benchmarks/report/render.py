@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.text import Text
 from tabulate import tabulate
 
+from benchmarks import spreadsheet
 from benchmarks.files import write_text
 from benchmarks.report import text
 from benchmarks.report.content import COSTS, DEBIASED, METRICS, Content
@@ -52,7 +53,9 @@ def to_latex(table: Table) -> str:
         return value + (rf" {{\footnotesize {text.latex(cell.note)}}}" if cell.note else "")
 
     def line(parts: list[str]) -> str:
-        return "    " + " & ".join(parts) + r" \\"
+        # A row that begins with [ or * would be read as an option of the \\ before it.
+        first = "{}" if parts[0].startswith(("[", "*")) else ""
+        return f"    {first}{' & '.join(parts)} " + r"\\"
 
     body = [line([show(cell) for cell in row]) for row in table.rows]
     caption = text.latex(f"{table.title}. {table.caption}")
@@ -64,7 +67,7 @@ def to_latex(table: Table) -> str:
             r"\begin{table}",
             r"  \centering",
             rf"  \caption{{{caption}}}",
-            rf"  \label{{tab:{''.join(c for c in table.name if c.isalnum() or c == '-')}}}",
+            rf"  \label{{tab:{''.join(c for c in table.name if c.isascii() and (c.isalnum() or c == '-'))}}}",
             r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"  \begin{{tabular}}{{{sides}}}",
             r"    \toprule",
@@ -101,7 +104,7 @@ def write_tables(content: Content, folder: Path) -> list[Path]:
         texts = {
             "md": f"**{text.markdown(table.title)}.** {caption}\n\n{with_foot(table)}",
             "tex": to_latex(table),
-            "csv": _frame(content, table).to_csv(index=False, lineterminator="\n"),
+            "csv": spreadsheet.to_csv(_frame(content, table)),
         }
         written += [write_text(folder / f"{table.name}.{suffix}", content) for suffix, content in texts.items()]
     return written

@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 
+from benchmarks.errors import plain as plain
 from benchmarks.report.statistics import Estimate
 
 
@@ -65,12 +66,6 @@ def inline(title: str) -> str:
     return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
-def plain(text: str) -> str:
-    """One line without control characters: what any format can start from."""
-    spaced = " ".join(str(text).split())
-    return spaced if spaced.isprintable() else "".join(char for char in spaced if char.isprintable())
-
-
 def broken(name: str, width: int) -> str:
     """A name broken at its underscores, so that no line is longer than it must be."""
     lines = [""]
@@ -85,7 +80,7 @@ def markdown(text: str) -> str:
     """Text that GitHub's Markdown shows as it is, in a table too. Underscores inside a word need no help,
     nor do brackets that cannot be a link: intervals stay readable."""
     safe = html.escape(plain(text), quote=False)
-    safe = re.sub(r"([\\`*|~$#]|\](?=[(\[:]))", r"\\\1", safe)
+    safe = re.sub(r"([\\`*|~$#]|\](?=[(\[:])|:(?=//)|(?<=www)\.)", r"\\\1", safe, flags=re.IGNORECASE)
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", safe)
 
 
@@ -140,4 +135,5 @@ def latex(text: str) -> str:
 def _nearest(char: str) -> str:
     if ord(char) < 128:
         return char
-    return unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode() or "?"
+    near = unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode()
+    return "".join(_LATEX.get(letter, letter) for letter in near) or "?"  # a wide backslash becomes no backslash

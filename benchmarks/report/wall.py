@@ -97,7 +97,7 @@ def _finite(picture: Picture | None) -> Picture | None:
 
 def _row(info: TargetInfo, truth: Picture | None) -> _Row:
     d = info.dimension
-    flat = np.eye(d)[:, : min(d, 2)]
+    flat = np.eye(d, min(d, 2))
     if truth is None or not len(truth.samples):
         return _Row(info, None, flat, np.zeros(d), np.zeros(2), np.ones(2), math.nan)
     low, high, center = truth.low, truth.high, np.zeros(d)

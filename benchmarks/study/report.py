@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import spreadsheet
 from benchmarks.content import content_of
 from benchmarks.files import write_bytes, write_text
 from benchmarks.report import failure_table, text
@@ -80,7 +81,7 @@ def write(report: Report, folder: Path) -> None:
     ]:
         write_text(folder / "tables" / f"{table.name}.md", _section(table, ""))
         write_text(folder / "tables" / f"{table.name}.tex", to_latex(table))
-        write_text(folder / "tables" / f"{table.name}.csv", cells(table).to_csv(index=False, lineterminator="\n"))
+        write_text(folder / "tables" / f"{table.name}.csv", spreadsheet.to_csv(cells(table)))
     page = template("study.html.j2").render(
         question=report.study.question,
         answer=report.answer,

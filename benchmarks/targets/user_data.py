@@ -8,17 +8,21 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import stat
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 import torch
+from pyarrow import parquet
 
+from benchmarks.errors import plain, short
 from benchmarks.targets.base import DataTarget
 
 MINIMUM_ROWS = 50
 MAXIMUM_COLUMNS = 256
+MOST_NUMBERS = 10**9  # 8 GB: a file of a kilobyte may say that it holds more
 LARGEST = 1e100  # whose square, summed over any table, is still a number
 
 
@@ -32,11 +36,12 @@ def load_data(path: str | Path) -> DataTarget:
     The same content gives the same split under every name; the target is called like the file, without its suffix.
     Raises `DataFileError` for whatever is not a table of finite numbers that vary.
     """
-    path = Path(path).expanduser()
-    content = _read(path)
+    path = _expanded(Path(path))
+    _check_file(path)
     parse = {".csv": _parse_csv, ".npy": _parse_npy, ".parquet": _parse_parquet}.get(path.suffix.lower())
     if parse is None:
-        _refuse(path, f"unknown suffix '{path.suffix}'; save the table as .csv, .npy or .parquet")
+        _refuse(path, f"unknown suffix '{short(path.suffix)}'; save the table as .csv, .npy or .parquet")
+    content = _read(path)
     if not content:
         _refuse(path, "the file is empty; it should hold one row per sample and one column per dimension")
     table = parse(path, content)
@@ -50,16 +55,33 @@ def load_data(path: str | Path) -> DataTarget:
 
 
 def _refuse(path: Path, problem: str) -> NoReturn:
-    raise DataFileError(" ".join(f"{path}: {problem}".split())) from None
+    raise DataFileError(plain(f"{short(str(path), 400)}: {short(problem, 400)}")) from None
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        _refuse(path, f"is in nobody's home: {error}")
+
+
+def _check_file(path: Path) -> None:
+    """A folder, a device, which may have no end, and a pipe, which may never begin, are not read."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        _refuse(path, "there is no such file")
+    except (OSError, ValueError) as error:
+        _refuse(path, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+    if stat.S_ISDIR(mode):
+        _refuse(path, "is a folder; give one .csv, .npy or .parquet file")
+    if not stat.S_ISREG(mode):
+        _refuse(path, "is no file; give one .csv, .npy or .parquet file")
 
 
 def _read(path: Path) -> bytes:
-    if path.is_dir():
-        _refuse(path, "is a folder; give one .csv, .npy or .parquet file")
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        _refuse(path, "there is no such file")
     except OSError as error:
         _refuse(path, f"cannot be read: {error.strerror}")
 
@@ -77,6 +99,11 @@ def _parse_csv(path: Path, content: bytes) -> pd.DataFrame:
         _refuse(path, "holds only blank lines; it should hold one row per sample and one column per dimension")
     first_line, second_line = ([line for line in text.split("\n") if line.strip()] + [""])[:2]
     delimiter = max(",;\t", key=first_line.count)
+    widest = max(line.count(delimiter) for line in text.split("\n"))
+    if widest >= 10 * MAXIMUM_COLUMNS:
+        _refuse(
+            path, f"has {widest + 1:,} columns, and at most {MAXIMUM_COLUMNS} are supported; choose or project some"
+        )
     try:
         first = [cell.strip() for cell in next(csv.reader([first_line], delimiter=delimiter))]
         has_names = _are_names(first, second_line)
@@ -132,6 +159,9 @@ def _parse_npy(path: Path, content: bytes) -> pd.DataFrame:
 
 def _parse_parquet(path: Path, content: bytes) -> pd.DataFrame:
     try:
+        about = parquet.read_metadata(io.BytesIO(content))
+        if about.num_columns > 10 * MAXIMUM_COLUMNS or about.num_rows * about.num_columns > MOST_NUMBERS:
+            raise ValueError(f"it says that it holds {about.num_rows:,} rows and {about.num_columns:,} columns")
         return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
     except Exception as error:  # whatever a garbled footer makes pyarrow raise
         _refuse(path, f"is not a readable Parquet file ({error}); write it with pandas' DataFrame.to_parquet")
@@ -190,5 +220,5 @@ def _check_variation(path: Path, table: pd.DataFrame, train: np.ndarray) -> None
 def _where(table: pd.DataFrame, column: int, row: int | None = None) -> str:
     """A cell or a column in words; rows and columns count from 1, without the line of names."""
     name = table.columns[column]
-    words = f"column {column + 1}" + (f" ('{name}')" if isinstance(name, str) and name else "")
+    words = f"column {column + 1}" + (f" ('{short(name, 40)}')" if isinstance(name, str) and name else "")
     return words if row is None else f"row {row + 1} of {words}"

@@ -38,7 +38,7 @@ def test_markdown_shows_text_as_it_is() -> None:
     assert text.markdown("a|b <script> *x* `y` gaussian_vae _z_") == (
         r"a\|b &lt;script&gt; \*x\* \`y\` gaussian_vae \_z\_"
     )
-    assert text.markdown("[click](http://x)") == r"[click\](http://x)"
+    assert text.markdown("[click](http://x)") == r"[click\](http\://x)"
     assert text.markdown("two\nlines\x1b[31m") == "two lines[31m"
 
 

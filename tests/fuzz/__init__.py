@@ -1,0 +1,1 @@
+"""Whatever comes in: success, or one clear line, and nothing half done."""
