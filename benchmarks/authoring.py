@@ -11,10 +11,9 @@ from rich.console import Console
 
 from benchmarks import new as creating
 from benchmarks.errors import UserError
-from benchmarks.terminal import marked, shown
+from benchmarks.terminal import indented, marked, shown
 
 out = Console()
-INDENT = "   "
 MARKS = {
     "passed": ("✓", "green"),
     "failed": ("✗", "bold red"),
@@ -41,7 +40,7 @@ def new(
         f"pushforward run smoke --{kind} {found} {beside} --out results/{name}",
         f"pytest {test}",
     ):
-        out.print(marked(INDENT, command), soft_wrap=True)
+        out.print(indented(command), soft_wrap=True)
 
 
 def check(
@@ -64,7 +63,7 @@ def check(
         sign, style = MARKS[outcome.verdict]
         out.print(marked(sign, "", style).append_text(marked(f"{each.name:<20}", each.about, "")), soft_wrap=True)
         for line in outcome.message.splitlines():
-            out.print(marked(INDENT, line), soft_wrap=True)
+            out.print(indented(line), soft_wrap=True)
     bad = sum(outcome.bad for outcome in outcomes)
     counts = ", ".join(
         f"{count} {verdict}"

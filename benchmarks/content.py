@@ -77,7 +77,7 @@ def _called(name: str, about: Metric) -> MetricInfo:
 
 def _target(info: dict[str, Any]) -> TargetInfo:
     image = info.get("image")
-    return TargetInfo(info["name"], info["summary"], info["dimension"], tuple(image) if image else None)
+    return TargetInfo(info["name"], info.get("summary", ""), info["dimension"], tuple(image) if image else None)
 
 
 def _provenance(store: Store, manifest: dict[str, Any]) -> dict[str, str]:

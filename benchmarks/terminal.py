@@ -12,6 +12,11 @@ def shown(text: str) -> Text:
     return Text(plain(text))
 
 
+def indented(line: str) -> Text:
+    """A line of ours that may quote text from outside: the spaces that align it stay."""
+    return Text("    " + "".join(char for char in line if char.isprintable()))
+
+
 def marked(mark: str, text: str, style: str = "bold red") -> Text:
     """The text after a word or a sign of our own."""
     return Text.assemble((mark, style), " ", plain(text))
