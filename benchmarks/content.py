@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.errors import UserError
 from benchmarks.kept_metrics import load
 from benchmarks.report.content import METRICS, Content, Curve, MetricInfo, Picture, TargetInfo
 from benchmarks.store import Store
@@ -24,9 +23,7 @@ TUNING = (
 
 def content_of(store: Store) -> Content:
     """What the report shows of a run. Raises UserError where the store holds no run."""
-    manifest = store.manifest()
-    if manifest is None:
-        raise UserError(f"{store.folder} holds no run; `pushforward run` makes one")
+    manifest = store.description()
 
     @cache
     def picture(target: str, model: str) -> Picture | None:

@@ -6,6 +6,7 @@ counts only for the cell that it was made from: one that has been computed anew 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 
 from benchmarks.errors import UserError
 from benchmarks.files import write_bytes
-from benchmarks.store import SCORE_COLUMNS, Store
+from benchmarks.store import CHECKSUM, SCORE_COLUMNS, Store, digest_of
 from metrics.catalogue import Metric
 
 FOLDER = "metrics"
@@ -36,8 +37,10 @@ def save(store: Store, name: str, about: Metric, origin: Mapping[str, Any], cell
         **origin,
         "cells": cells,
     }
-    write_bytes(_path(store, name, "csv"), rows.to_csv(index=False, lineterminator="\n").encode())
-    write_bytes(_path(store, name, "json"), json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False).encode())
+    table = rows.to_csv(index=False, lineterminator="\n").encode()
+    whole = {**content, CHECKSUM: _checksum(content, table)}
+    write_bytes(_path(store, name, "csv"), table)
+    write_bytes(_path(store, name, "json"), json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False).encode())
 
 
 def load(store: Store, scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Metric]]:
@@ -50,9 +53,11 @@ def load(store: Store, scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Me
     for path in sorted((store.folder / FOLDER).glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            name, cells = str(content["name"]), content["cells"]
+            checksum, name, cells = content.pop(CHECKSUM, None), str(content["name"]), content["cells"]
+            if checksum not in (None, _checksum(content, _path(store, name, "csv").read_bytes())):
+                raise ValueError(f"it or {name}.csv is damaged")
             abouts[name] = Metric(content["description"], content["unit"], content["better"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} cannot be read: {error}; `pushforward score` makes it") from error
         frames.append(_current(store, scores, name, store.table(f"{FOLDER}/{name}.csv"), cells))
     return (pd.concat(frames, ignore_index=True) if abouts else scores), abouts
@@ -72,6 +77,10 @@ def _current(store: Store, scores: pd.DataFrame, name: str, rows: pd.DataFrame, 
     unseen = merged["status"].isna()
     merged.loc[unseen, ["status", "reason"]] = [NOT_SCORED, "the cell is not the one that `pushforward score` saw"]
     return merged[SCORE_COLUMNS]
+
+
+def _checksum(content: Mapping[str, Any], table: bytes) -> str:
+    return digest_of({**content, "table": hashlib.sha256(table).hexdigest()})
 
 
 def _path(store: Store, name: str, suffix: str) -> Path:

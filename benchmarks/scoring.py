@@ -69,9 +69,7 @@ def plan(run: str | Path, metrics: Sequence[str]) -> Plan:
     metrics: names or path/to/file.py:name, with arguments in brackets where wanted.
     """
     store = Store(Path(run))
-    manifest = store.manifest()
-    if manifest is None:
-        raise UserError(f"{store.folder} holds no run; `pushforward run` makes one")
+    manifest = store.description()
     built_in = [name for name in metrics if name in METRICS]
     if built_in:
         raise UserError(f"{built_in[0]} is scored in every run; `pushforward score` is for what is not")

@@ -20,14 +20,17 @@ import filelock
 import pandas as pd
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
-from benchmarks.files import write_bytes
+from benchmarks.files import is_abandoned, is_beside, write_bytes
 from benchmarks.stamps import in_words
 
 MANIFEST = "run.json"
+CHECKSUM = "checksum"
+WRITTEN = (".lock", "cells", "scores.csv", "costs.csv", "metrics", "tables", "figures", "index.html", "README.md")
 SCORE_COLUMNS = ["target", "model", "replicate", "metric", "value", "error", "status", "reason"]
 COST_COLUMNS = ["target", "model", "replicate", "metric", "value"]
 
@@ -54,19 +57,28 @@ class Store:
             lock.release()
 
     def check(self, suite: str) -> None:
-        """Raise UserError unless this directory is new, empty, or holds a run of this suite, and can be written to."""
+        """Raise UserError unless this directory is new, empty, or holds a run of this suite, and can be written to.
+
+        One with cells and without a readable run.json is what a run left that was killed early, or damaged since.
+        """
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"{self.folder} is a file; --out needs a directory")
         found = self.manifest() if self.folder.is_dir() else None
-        if found is not None and found.get("suite") != suite:
+        if found is not None and "suite" not in found:
+            found = None  # not a run's
+        if found is not None and found["suite"] != suite:
             raise UserError(
-                f"{self.folder} holds a run of the suite {found.get('suite')!r}, not of {suite!r}; choose another --out"
+                f"{self.folder} holds a run of the suite {found['suite']!r}, not of {suite!r}; choose another --out"
             )
-        if found is None and self.folder.is_dir() and any(path.name != ".lock" for path in self.folder.iterdir()):
+        if found is None and self.folder.is_dir() and not self._is_ours():
             raise UserError(f"{self.folder} is not empty and holds no run; choose another --out")
         nearest = next(path for path in [self.folder, *self.folder.absolute().parents] if path.exists())
         if not os.access(nearest, os.W_OK):
             raise UserError(f"{nearest} cannot be written to; choose another --out")
+
+    def _is_ours(self) -> bool:
+        names = {path.name for path in self.folder.iterdir() if not is_beside(path)}
+        return names <= ({*WRITTEN, MANIFEST} if "cells" in names else {".lock", MANIFEST})
 
     def create(self) -> None:
         """Make the directory. Raises UserError where that is not possible."""
@@ -79,17 +91,46 @@ class Store:
         """Forget every cell: `--fresh`."""
         shutil.rmtree(self.folder / "cells", ignore_errors=True)
 
+    def tidy(self) -> None:
+        """Remove what writers that were killed left beside their files."""
+        for path in self.folder.rglob("*.tmp"):
+            if is_abandoned(path):
+                path.unlink(missing_ok=True)
+
     def manifest(self) -> dict[str, Any] | None:
-        """What the run says of itself, or None where there is no readable manifest."""
+        """What the run says of itself, or None where there is no manifest, or one that is damaged."""
         try:
             content = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return content if isinstance(content, dict) else None
+        if not isinstance(content, dict):
+            return None
+        checksum = content.pop(CHECKSUM, None)  # older versions wrote none
+        return content if checksum in (None, digest_of(content)) else None
+
+    def description(self) -> dict[str, Any]:
+        """The manifest, with all in it that a report needs. Raises UserError where there is none, or an older one."""
+        manifest = self.manifest()
+        if manifest is None:
+            raise UserError(f"{self.folder} holds no run; `pushforward run` makes one")
+        try:
+            for key in ("suite", "replicates", "models", "command", "versions", "machine", "device"):
+                manifest[key]
+            for key in ("description", "train", "sizes", "budget"):
+                manifest["description"][key]
+            for target in manifest["targets"]:
+                for key in ("name", "summary", "dimension"):
+                    target[key]
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.folder / MANIFEST} is of another version: it lacks {error}; `pushforward run` writes it anew"
+            ) from error
+        return manifest
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Keep what the run says of itself: suite, command, versions, machine."""
-        write_bytes(self.folder / MANIFEST, json.dumps(content, indent=2, sort_keys=True).encode())
+        whole = {**content, CHECKSUM: digest_of(content)}
+        write_bytes(self.folder / MANIFEST, json.dumps(whole, indent=2, sort_keys=True).encode())
 
     def path(self, target: str, model: str) -> Path:
         """The file of a cell."""
@@ -139,6 +180,7 @@ class Store:
             checksum = header.pop("checksum", None)
             if checksum != _checksum(header, tensors):
                 return None
+            key = header["key"]
             result = CellResult(
                 status=header["status"],  # type: ignore[arg-type]
                 reason=header["reason"],
@@ -149,7 +191,7 @@ class Store:
             )
         except (OSError, safetensors.SafetensorError, KeyError, ValueError):
             return None
-        return header["key"], result
+        return key, result
 
     def stamp(self, target: str, model: str) -> str:
         """The machine that a cell says it was computed on, in words; nothing where there is no readable cell."""
@@ -173,9 +215,9 @@ class Store:
 
     def renew_tables(self) -> None:
         """scores.csv and costs.csv from the cells that are there: after a run that was killed before it wrote them."""
-        manifest = self.manifest()
-        if manifest is None or not (self.folder / "cells").is_dir():
+        if self.manifest() is None or not (self.folder / "cells").is_dir():
             return
+        manifest = self.description()
         cells = [(target["name"], model) for target in manifest["targets"] for model in manifest["models"]]
         found = [self.read(target, model) for target, model in cells]
         self.write_tables([result for result in found if result is not None])
@@ -194,9 +236,15 @@ class Store:
         try:
             # "n/a" is a status word here, not a missing value
             empty = {"value": [""], "error": [""]}
-            return pd.read_csv(path, keep_default_na=False, na_values=empty, converters=converters)
+            table = pd.read_csv(path, keep_default_na=False, na_values=empty, converters=converters)
+            for column in empty.keys() & set(table.columns):
+                table[column] = pd.to_numeric(table[column])
+            if lacking := [column for column in COST_COLUMNS if column not in table]:
+                raise ValueError(f"it lacks {', '.join(lacking)}")
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}; `pushforward run` makes it") from error
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path} cannot be read: {reason}; `pushforward run` makes it") from error
+        return table
 
 
 def _exact(text: str) -> float:
@@ -204,9 +252,14 @@ def _exact(text: str) -> float:
     return float(text) if text else math.nan
 
 
+def digest_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what a JSON file says."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.numpy().tobytes())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())  # numpy does not know every type
     return digest.hexdigest()
