@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench test env env-test publish clean
+.PHONY: bench test faults env env-test publish clean
 
 bench: env  ## the standard suite: fits, scores, tables, figures and the page, in results/standard
 	$(BIN)/pushforward run standard
@@ -12,6 +12,9 @@ test: env-test  ## lint, formatting, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
+
+faults: env-test  ## kills, full disks, damaged files, models that misbehave: all for real, and what it cost
+	$(BIN)/python -m tests.faults --kills 200
 
 env: .venv/.installed  ## the environment alone, in .venv, at the pinned versions
 

@@ -166,6 +166,8 @@ def _cluster(workers: int, scheduler: str | None, limits: Limits) -> Iterator[st
         "distributed.scheduler.allowed-failures": 0,
         # Told by the clock on the wall: if that jumps, every worker would be taken for dead. A cell has its own limit.
         "distributed.scheduler.worker-ttl": None,
+        # Else a worker that dies twice within so many seconds, or takes longer to come back, is given up for good.
+        "distributed.deploy.lost-worker-timeout": 10**8,
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,

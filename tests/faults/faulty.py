@@ -150,7 +150,7 @@ class HalfPrecision(Gaussian):
     """Has a buffer of a type that numpy does not know: no fault at all."""
 
     def fit(self, x, generator, budget: Budget = Budget()) -> History:
-        self.register_buffer("half", torch.ones(3, dtype=torch.bfloat16))
+        self.register_buffer("coarse", torch.ones(3, dtype=torch.bfloat16))
         return super().fit(x, generator, budget)
 
 

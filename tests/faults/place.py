@@ -120,7 +120,8 @@ class Place:
         with chdir(self.folder):
             planned = execution.plan("suite.toml", models=self.models, targets=self.targets, out="run")
             results = execution.carry_out(planned, workers=0, observer=Watch())
-        assert {result.status for result in results} == {"ok"}
+        broken = [result.reason for result in results if result.status != "ok"]
+        assert not broken, broken
         return computed
 
     def wait_until(self, process: subprocess.Popen, pattern: str) -> None:
