@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FUZZ ?= 10  # times as many inputs as `make test` tries
 
-.PHONY: bench test fuzz env env-test publish clean
+.PHONY: bench test fuzz faults env env-test publish clean
 
 bench: env  ## the standard suite: fits, scores, tables, figures and the page, in results/standard
 	$(BIN)/pushforward run standard
@@ -16,6 +16,9 @@ test: env-test  ## lint, formatting, types, tests
 
 fuzz: env-test  ## bad input by the hundred thousand: a quarter of an hour on one core
 	PUSHFORWARD_FUZZ=$(FUZZ) $(BIN)/pytest tests/fuzz
+
+faults: env-test  ## kills, full disks, damaged files, models that misbehave: all for real, and what it cost
+	$(BIN)/python -m tests.faults --kills 200
 
 env: .venv/.installed  ## the environment alone, in .venv, at the pinned versions
 

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -61,7 +61,7 @@ class Interrupt:
 
 def execute(
     cells: Sequence[Cell], workers: int, scheduler: str | None, limits: Limits, observer: Observer
-) -> Iterator[tuple[Cell, CellResult]]:
+) -> Generator[tuple[Cell, CellResult]]:
     """Run cells and yield each with its result as it is finished.
 
     workers: processes on this machine; 0 runs in this process, where a debugger reaches (and no time limit does).
@@ -69,24 +69,36 @@ def execute(
 
     Raises KeyboardInterrupt after Ctrl-C, once the cells that were running have been finished and yielded.
     """
+    if not cells:
+        return
     with Interrupt() as interrupt:
         if scheduler is None and workers == 0:
             for cell in cells:
                 if not interrupt.wished:
                     observer.started(cell)
-                    yield cell, run_cell(cell)
+                    yield cell, run_contained(cell)
         else:
             yield from _execute_on_dask(cells, workers, scheduler, limits, observer, interrupt)
         if interrupt.wished:
             raise KeyboardInterrupt
 
 
+def run_contained(cell: Cell) -> CellResult:
+    """`run_cell`, also for a model that wants to end the process: sys.exit is no Exception."""
+    try:
+        return run_cell(cell)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return failed(cell, "failed", f"{type(error).__name__}: {error}")
+
+
 def run_guarded(cell: Cell, seconds: float) -> CellResult:
-    """`run_cell` in a worker: past the limit the process ends, even if it hangs in compiled code."""
+    """`run_contained` in a worker: past the limit the process ends, even if it hangs in compiled code."""
     with open(os.devnull, "w") as nowhere:
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
-            return run_cell(cell)
+            return run_contained(cell)
         finally:
             faulthandler.cancel_dump_traceback_later()
 
@@ -120,9 +132,10 @@ def _execute_on_dask(
         while running:
             future = next(completed)
             cell, started = running.pop(future)
-            error = future.exception()
-            seconds = time.monotonic() - started
-            result = future.result() if error is None else _lost(cell, error, seconds, limits)
+            try:
+                result = future.result()
+            except Exception as error:
+                result = _lost(cell, error, time.monotonic() - started, limits)
             future.release()
             yield cell, result
             submit()
@@ -151,6 +164,10 @@ def _cluster(workers: int, scheduler: str | None, limits: Limits) -> Iterator[st
         return
     settings = {
         "distributed.scheduler.allowed-failures": 0,
+        # Told by the clock on the wall: if that jumps, every worker would be taken for dead. A cell has its own limit.
+        "distributed.scheduler.worker-ttl": None,
+        # Else a worker that dies twice within so many seconds, or takes longer to come back, is given up for good.
+        "distributed.deploy.lost-worker-timeout": 10**8,
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import torch
 from benchmarks import engine, lookup, machine
 from benchmarks import suite as suites
 from benchmarks.again import kept_source
-from benchmarks.cell import Cell, CellResult
+from benchmarks.cell import Cell, CellResult, failed
 from benchmarks.errors import UserError, short
 from benchmarks.lookup import Plugin
+from benchmarks.reasons import readable
 from benchmarks.source import versions
 from benchmarks.store import Store
 from benchmarks.suite import MOST_REPLICATES, Suite
@@ -106,6 +108,7 @@ def carry_out(
     store = planned.store
     store.create()
     with store.locked():
+        store.tidy()
         if fresh:
             store.clear()
         store.write_manifest(
@@ -130,12 +133,10 @@ def carry_out(
                 watch.finished(cell, done[cell.name])
         count = workers if workers is not None else max(1, min(os.cpu_count() or 1, len(missing)))
         try:
-            for cell, result in (
-                engine.execute(missing, count, scheduler, planned.suite.limits, watch) if missing else ()
-            ):
-                store.save(cell, result)
-                done[cell.name] = result
-                watch.finished(cell, result)
+            with closing(engine.execute(missing, count, scheduler, planned.suite.limits, watch)) as computed:
+                for cell, result in computed:
+                    done[cell.name] = _kept(store, cell, result)
+                    watch.finished(cell, done[cell.name])
         finally:
             results = [done[cell.name] for cell in planned.cells if cell.name in done]
             store.write_tables(results)
@@ -174,6 +175,19 @@ def run(
     planned = plan(suite, models=models, targets=targets, data=data, replicates=replicates, device=device, out=out)
     carry_out(planned, workers=workers, scheduler=scheduler, fresh=fresh, command=f"benchmarks.run({suite!r}, …)")
     return planned.store.scores()
+
+
+def _kept(store: Store, cell: Cell, result: CellResult) -> CellResult:
+    """The result once it is in the store; that of a failed cell where a model's weights cannot be written."""
+    result = readable(result)
+    try:
+        store.save(cell, result)
+    except OSError:
+        raise
+    except Exception as error:
+        result = readable(failed(cell, "failed", f"its result cannot be kept: {type(error).__name__}: {error}"))
+        store.save(cell, result)
+    return result
 
 
 def _about(plugin: Plugin) -> dict[str, object]:

@@ -6,6 +6,7 @@ counts only for the cell that it was made from: one that has been computed anew 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +17,8 @@ from pydantic import BaseModel, StrictStr, TypeAdapter, ValidationError
 
 from benchmarks import names, spreadsheet
 from benchmarks.errors import UserError
-from benchmarks.files import write_bytes, write_text
-from benchmarks.store import SCORE_COLUMNS, Store
+from benchmarks.files import encoded, write_bytes
+from benchmarks.store import CHECKSUM, SCORE_COLUMNS, Store, digest_of
 from metrics.catalogue import METRICS, Metric
 
 FOLDER = "metrics"
@@ -38,8 +39,10 @@ def save(store: Store, name: str, about: Metric, origin: Mapping[str, Any], cell
         **origin,
         "cells": cells,
     }
-    write_text(_path(store, name, "csv"), spreadsheet.to_csv(rows))
-    write_bytes(_path(store, name, "json"), json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False).encode())
+    table = encoded(spreadsheet.to_csv(rows))
+    whole = {**content, CHECKSUM: _checksum(content, table)}
+    write_bytes(_path(store, name, "csv"), table)
+    write_bytes(_path(store, name, "json"), json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False).encode())
 
 
 def load(store: Store, scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Metric]]:
@@ -69,7 +72,11 @@ def read(store: Store) -> list[tuple[About, pd.DataFrame]]:
     found = []
     for path in sorted((store.folder / FOLDER).glob("*.json")):
         try:
-            about = TypeAdapter(About).validate_python(json.loads(path.read_text(encoding="utf-8")))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            checksum = content.pop(CHECKSUM, None) if isinstance(content, dict) else None  # older versions wrote none
+            about = TypeAdapter(About).validate_python(content)
+            if checksum not in (None, _checksum(content, path.with_suffix(".csv").read_bytes())):
+                raise ValueError(f"it or {path.stem}.csv is damaged")
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
@@ -96,6 +103,10 @@ def _current(store: Store, scores: pd.DataFrame, name: str, rows: pd.DataFrame, 
     unseen = merged["status"].isna()
     merged.loc[unseen, ["status", "reason"]] = [NOT_SCORED, "the cell is not the one that `pushforward score` saw"]
     return merged[SCORE_COLUMNS]
+
+
+def _checksum(content: Mapping[str, Any], table: bytes) -> str:
+    return digest_of({**content, "table": hashlib.sha256(table).hexdigest()})
 
 
 def _path(store: Store, name: str, suffix: str) -> Path:

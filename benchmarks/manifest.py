@@ -95,7 +95,9 @@ def check(content: Mapping[str, Any], path: Path, *, whole: bool = False) -> Non
     parts |= {f"targets.{i}.dimension": target.dimension for i, target in enumerate(found.targets or ())}
     missing = [key for key, value in parts.items() if value is None]
     if missing:
-        raise UserError(f"{path} is not a run's: it lacks {missing[0]}")
+        raise UserError(
+            f"{path} is not a run's, or of another version: it lacks {missing[0]}; `pushforward run` writes it anew"
+        )
     for target in found.targets or ():
         if target.image is not None and target.image[0] * target.image[1] != target.dimension:
             raise UserError(f"{path} is not a run's: an image of {target.name} is not {target.dimension} numbers")

@@ -19,17 +19,20 @@ import filelock
 import pandas as pd
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from benchmarks import manifest as manifests
 from benchmarks import names, spreadsheet
 from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
-from benchmarks.files import check_folder, encoded, is_file, write_bytes, write_text
+from benchmarks.files import check_folder, encoded, is_abandoned, is_beside, is_file, write_bytes, write_text
 from benchmarks.stamps import in_words
 from metrics.score import Status
 
 MANIFEST = "run.json"
+CHECKSUM = "checksum"
+WRITTEN = (".lock", "cells", "scores.csv", "costs.csv", "metrics", "tables", "figures", "index.html", "README.md")
 SCORE_COLUMNS = ["target", "model", "replicate", "metric", "value", "error", "status", "reason"]
 COST_COLUMNS = ["target", "model", "replicate", "metric", "value"]
 WORDS = ("target", "model", "metric", "status", "reason", "machine")  # columns of text; the others hold numbers
@@ -60,15 +63,24 @@ class Store:
             lock.release()
 
     def check(self, suite: str) -> None:
-        """Raise UserError unless this directory is new, empty, or holds a run of this suite, and can be written to."""
+        """Raise UserError unless this directory is new, empty, or holds a run of this suite, and can be written to.
+
+        One with cells and without a readable run.json is what a run left that was killed early, or damaged since.
+        """
         check_folder(self.folder)
         found = self.manifest() if self.folder.is_dir() else None
-        if found is not None and found.get("suite") != suite:
+        if found is not None and "suite" not in found:
+            found = None  # not a run's
+        if found is not None and found["suite"] != suite:
             raise UserError(
-                f"{self.folder} holds a run of the suite {found.get('suite')!r}, not of {suite!r}; choose another --out"
+                f"{self.folder} holds a run of the suite {found['suite']!r}, not of {suite!r}; choose another --out"
             )
-        if found is None and self.folder.is_dir() and any(path.name != ".lock" for path in self.folder.iterdir()):
+        if found is None and self.folder.is_dir() and not self._is_ours():
             raise UserError(f"{self.folder} is not empty and holds no run; choose another --out")
+
+    def _is_ours(self) -> bool:
+        names = {path.name for path in self.folder.iterdir() if not is_beside(path)}
+        return names <= ({*WRITTEN, MANIFEST} if "cells" in names else {".lock", MANIFEST})
 
     def create(self) -> None:
         """Make the directory. Raises UserError where that is not possible."""
@@ -81,14 +93,23 @@ class Store:
         """Forget every cell: `--fresh`."""
         shutil.rmtree(self.folder / "cells", ignore_errors=True)
 
+    def tidy(self) -> None:
+        """Remove what writers that were killed left beside their files."""
+        for path in self.folder.rglob("*.tmp"):
+            if is_abandoned(path):
+                path.unlink(missing_ok=True)
+
     def manifest(self) -> dict[str, Any] | None:
-        """What the run says of itself, or None where there is no readable manifest."""
+        """What the run says of itself, or None where there is no manifest, or one that is damaged."""
         path = self.folder / MANIFEST
         try:
             content = json.loads(path.read_text(encoding="utf-8")) if is_file(path) else None
         except (OSError, ValueError, RecursionError):
             return None
-        return content if isinstance(content, dict) else None
+        if not isinstance(content, dict):
+            return None
+        checksum = content.pop(CHECKSUM, None)  # older versions wrote none
+        return content if checksum in (None, digest_of(content)) else None
 
     def described(self, *, whole: bool = True) -> dict[str, Any]:
         """What the run says of itself, checked. Raises UserError where there is no run, or run.json is not a run's."""
@@ -100,7 +121,8 @@ class Store:
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Keep what the run says of itself: suite, command, versions, machine."""
-        write_bytes(self.folder / MANIFEST, json.dumps(content, indent=2, sort_keys=True).encode())
+        whole = {**content, CHECKSUM: digest_of(content)}
+        write_bytes(self.folder / MANIFEST, json.dumps(whole, indent=2, sort_keys=True).encode())
 
     def path(self, target: str, model: str) -> Path:
         """The file of a cell. Raises UserError for a name that would lead elsewhere."""
@@ -152,6 +174,7 @@ class Store:
             checksum = header.pop("checksum", None)
             if checksum != _checksum(header, tensors) or header["status"] not in get_args(Status):
                 return None
+            key = header["key"]
             result = CellResult(
                 status=header["status"],  # type: ignore[arg-type]
                 reason=header["reason"],
@@ -162,7 +185,7 @@ class Store:
             )
         except DAMAGED:
             return None
-        return header["key"], result
+        return key, result
 
     def stamp(self, target: str, model: str) -> str:
         """The machine that a cell says it was computed on, in words; nothing where there is no readable cell."""
@@ -217,7 +240,8 @@ class Store:
             empty = {"value": [""], "error": [""]}
             found = pd.read_csv(path, keep_default_na=False, na_values=empty, converters=converters, low_memory=False)
         except (OSError, ValueError, OverflowError) as error:
-            raise UserError(f"{path} cannot be read: {error}; `pushforward run` makes it") from error
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path} cannot be read: {reason}; `pushforward run` makes it") from error
         missing = [column for column in columns if column not in found.columns]
         if missing:
             raise UserError(f"{path} is not a table of scores: it lacks {', '.join(missing)}")
@@ -243,6 +267,11 @@ def _written(row: Mapping[str, Any]) -> dict[str, Any]:
 def _exact(text: str) -> float:
     """The number that this text is, to the last bit; pandas' own reader is faster and may be off by one."""
     return float(text) if text else math.nan
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what a JSON file says."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -282,5 +311,5 @@ def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.numpy().tobytes())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())  # numpy does not know every type
     return digest.hexdigest()

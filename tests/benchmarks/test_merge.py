@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -97,7 +96,7 @@ def test_two_halves_are_the_whole_to_the_last_byte(made, tmp_path, halves):
 
 def test_what_is_merged_says_where_it_came_from(made, tmp_path):
     merge([made / "gaussian", made / "oracle"], tmp_path / "out", command="pushforward merge …")
-    manifest, whole = (json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "out", made / "whole"))
+    manifest, whole = (Store(folder).manifest() for folder in (tmp_path / "out", made / "whole"))
     assert manifest["command"] == "pushforward merge …"
     assert [part["command"] for part in manifest["parts"]] == ["pushforward run gaussian", "pushforward run oracle"]
     assert manifest["parts"][1]["cells"] == ["bimodal × oracle", "eight_gaussians × oracle"]

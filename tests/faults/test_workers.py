@@ -1,0 +1,40 @@
+"""A worker that is killed in the middle of a cell: it fails and says so, the run goes on, the next one mends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from random import Random
+
+from tests.faults.place import FAULTY, Place
+from tests.faults.tally import Tally
+from tests.faults.undisturbed import Undisturbed
+
+MODELS = ["gaussian", f"{FAULTY}:Slow"]
+
+
+def inflict(undisturbed: Undisturbed, folder: Path, rng: Random, times: int) -> Tally:
+    """Kill the worker of a cell somewhere in the cell, once a run."""
+    tally = Tally("a worker killed in a cell")
+    reference = undisturbed.scores(MODELS)
+    place = Place(folder / "workers", MODELS, workers=2)
+    for _ in range(times):
+        process = place.start()
+        place.wait_until(process, "started")
+        time.sleep(rng.uniform(0, 1.5))
+        os.kill(int((place.folder / "started").read_text()), signal.SIGKILL)
+        ended = place.ended(process).expect(1)
+        tally.injected += 1
+        tally.survived += "its worker process died" in ended.output and "1 of 4 cells" in ended.output
+        kept = {name: content for name, content in place.cells().items() if "gaussian.s" in name}
+        assert len(place.settle()) == 1
+        tally.keep(kept, place.cells())
+        tally.compare(place, reference)
+        place.forget()
+    return tally
+
+
+def test_a_worker_is_killed_in_the_middle_of_a_cell(undisturbed, folder, rng):
+    inflict(undisturbed, folder, rng, 1).check()
