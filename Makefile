@@ -1,7 +1,8 @@
 # Two commands do everything on a machine that has Python 3.11 or later: `make bench` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-FUZZ ?= 10  # times as many inputs as `make test` tries
+# How many times as many inputs as `make test` tries.
+FUZZ ?= 16
 
 .PHONY: bench test fuzz faults env env-test publish clean
 

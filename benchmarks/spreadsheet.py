@@ -30,11 +30,11 @@ def unguarded(value: str) -> str:
     return value[1:] if value.startswith("'") and FORMULA.match(value) else value
 
 
-def to_csv(frame: pd.DataFrame, float_format: str | None = None) -> str:
+def to_csv(frame: pd.DataFrame) -> str:
     """The frame as CSV, without its index."""
     safe = pd.DataFrame({i: _column(frame.iloc[:, i]) for i in range(frame.shape[1])}, index=frame.index)
     safe.columns = pd.Index([guarded(name) for name in frame.columns])
-    return str(safe.to_csv(index=False, lineterminator="\n", float_format=float_format))
+    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def _column(column: pd.Series) -> pd.Series:

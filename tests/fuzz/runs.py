@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from benchmarks import store as stores
+from benchmarks.content import content_of
 from benchmarks.store import Store
 from metrics import METRICS
 
@@ -95,3 +96,12 @@ def make(folder: Path) -> Path:
             path.write_bytes(cell(header(target, model), arrays(dimension)))
     store.renew_tables()
     return folder
+
+
+def read_all(run: Path) -> None:
+    """All that a report reads of a run."""
+    content = content_of(Store(run))
+    for target in content.targets:
+        for model in content.models:
+            content.pictures(target.name, model)
+            content.curves(target.name, model)

@@ -153,12 +153,12 @@ def check(place: Path, words: list[str]) -> None:
         Path(path).rmdir() if Path(path).is_dir() else Path(path).unlink()
 
 
-@fuzz("command lines", 250, words=COMMANDS)
+@fuzz("command lines", 125, words=COMMANDS)
 def test_a_command_with_odd_values(place: Path, words: list[str]) -> None:
     check(place, words)
 
 
-@fuzz("command lines", 100, words=st.lists(st.sampled_from([*PLACES, *OPTIONS]) | texts, max_size=5))
+@fuzz("command lines", 50, words=st.lists(st.sampled_from([*PLACES, *OPTIONS]) | texts, max_size=5))
 def test_words_in_any_order(place: Path, words: list[str]) -> None:
     check(place, words)
 
@@ -178,7 +178,7 @@ INSIDE = st.one_of(
 )
 
 
-@fuzz("names with arguments", 1500, inside=INSIDE, name=st.sampled_from(["gaussian_vae", "two_modes", "student_t"]))
+@fuzz("names with arguments", 750, inside=INSIDE, name=st.sampled_from(["gaussian_vae", "two_modes", "student_t"]))
 def test_arguments_in_a_name(inside: str, name: str) -> None:
     """Plug-ins whose names files can have, or a line; and the same name is written the same again."""
     kind = "model" if name == "gaussian_vae" else "target"

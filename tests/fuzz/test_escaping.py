@@ -80,7 +80,7 @@ def tame(this: Table) -> Table:
     return table(["x", "x", "x", "x" if this.foot else "", "a", "b", "c"], rows)
 
 
-@fuzz("text in HTML", 500, this=TABLES, alt=texts)
+@fuzz("text in HTML", 250, this=TABLES, alt=texts)
 def test_html_has_no_element_and_no_attribute_of_its_own(this: Table, alt: str) -> None:
     """The elements and attributes are those of a table of harmless words, and the text is there as it is."""
     figure = {"title": alt, "caption": alt, "data": ""}
@@ -111,7 +111,7 @@ def tokens(markdown: str) -> list[tuple[str, str]]:
     return found
 
 
-@fuzz("text in Markdown", 700, word=texts, before=st.sampled_from(["", "a", "*", "(", "]", "!"]))
+@fuzz("text in Markdown", 350, word=texts, before=st.sampled_from(["", "a", "*", "(", "]", "!"]))
 def test_markdown_is_text_and_nothing_else(word: str, before: str) -> None:
     """In a sentence: no link, image, code, emphasis or HTML, and the words as they are."""
     found = tokens(f"Words {text.markdown(before)}{text.markdown(word)} words.")
@@ -121,7 +121,7 @@ def test_markdown_is_text_and_nothing_else(word: str, before: str) -> None:
     assert not re.search(r"\w://|\bwww\.", text.markdown(word), re.IGNORECASE)  # GitHub makes links of these by itself
 
 
-@fuzz("text in Markdown", 300, this=TABLES)
+@fuzz("text in Markdown", 150, this=TABLES)
 def test_a_markdown_table_keeps_its_shape(this: Table) -> None:
     found = [kind for kind, _ in tokens(f"Words.\n\n{with_foot(this)}")]
     emphasis = {"em_open", "em_close", "strong_open", "strong_close"}
@@ -137,7 +137,7 @@ ESCAPES = sorted({*text._LATEX.values(), "{}"}, key=len, reverse=True)
 ESCAPED = re.compile("|".join(map(re.escape, ESCAPES)))
 
 
-@fuzz("text in LaTeX", 700, word=texts)
+@fuzz("text in LaTeX", 350, word=texts)
 def test_latex_has_no_command_that_is_not_ours(word: str) -> None:
     """Once our own escapes are taken away, nothing is left that LaTeX reads as anything but a letter."""
     left = ESCAPED.sub("", text.latex(word))
@@ -146,7 +146,7 @@ def test_latex_has_no_command_that_is_not_ours(word: str) -> None:
     assert left.isprintable() or not left
 
 
-@fuzz("text in LaTeX", 300, this=TABLES)
+@fuzz("text in LaTeX", 150, this=TABLES)
 def test_a_latex_table_keeps_its_shape(this: Table) -> None:
     lines = to_latex(this).splitlines()
     body = [line for line in lines if line.endswith(r" \\")]
@@ -181,7 +181,7 @@ def printed(*things: object, colours: bool = True) -> str:
     return file.getvalue()
 
 
-@fuzz("text on the terminal", 500, word=texts, mark=st.sampled_from(["error:", "✓", "   "]))
+@fuzz("text on the terminal", 250, word=texts, mark=st.sampled_from(["error:", "✓", "   "]))
 def test_the_terminal_gets_the_text_and_nothing_else(word: str, mark: str) -> None:
     """No control sequence but our own colours, no markup, no emoji, one line."""
     assert printed(terminal.marked(mark, word), colours=False) == f"{mark} {plain(word)}\n"
@@ -189,13 +189,13 @@ def test_the_terminal_gets_the_text_and_nothing_else(word: str, mark: str) -> No
     assert STYLE.sub("", printed(terminal.marked(mark, word))) == f"{mark} {plain(word)}\n"
 
 
-@fuzz("text on the terminal", 150, this=TABLES)
+@fuzz("text on the terminal", 75, this=TABLES)
 def test_a_table_on_the_terminal_has_no_control_sequences(this: Table) -> None:
     shown = STYLE.sub("", printed(to_terminal(this)))
     assert shown.replace("\n", "").isprintable()
 
 
-@fuzz("text in spreadsheets", 700, word=texts)
+@fuzz("text in spreadsheets", 350, word=texts)
 def test_no_cell_of_a_csv_is_a_formula_and_all_come_back(word: str) -> None:
     """A spreadsheet runs what begins with =, +, - or @; what is written begins so only if it is all numbers."""
     (line,) = list(csv.reader(io.StringIO(spreadsheet.to_csv(pd.DataFrame({"a": [word]}, dtype=object)), newline="")))[
@@ -208,7 +208,7 @@ def test_no_cell_of_a_csv_is_a_formula_and_all_come_back(word: str) -> None:
         assert not set(written) - set("0123456789.,e+-[] n/aofkM")
 
 
-@fuzz("text in spreadsheets", 150, reason=texts, value=st.floats())
+@fuzz("text in spreadsheets", 75, reason=texts, value=st.floats())
 def test_scores_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, reason: str, value: float) -> None:
     """Whatever a reason holds; but half of a surrogate pair, which no file can hold, and NUL come as escapes."""
     store = Store(tmp_path_factory.getbasetemp())

@@ -80,17 +80,17 @@ def check(path: Path, content: bytes) -> None:
     assert loaded.name.isascii()
 
 
-@fuzz("suite files", 300, content=st.binary(max_size=300))
+@fuzz("suite files", 150, content=st.binary(max_size=300))
 def test_bytes(tmp_path: Path, content: bytes) -> None:
     check(tmp_path / "suite.toml", content)
 
 
-@fuzz("suite files", 1500, content=mutations(GOOD, TOKENS))
+@fuzz("suite files", 750, content=mutations(GOOD, TOKENS))
 def test_a_suite_with_something_changed(tmp_path: Path, content: bytes) -> None:
     check(tmp_path / "suite.toml", content)
 
 
-@fuzz("suite files", 700, lines=st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=4))
+@fuzz("suite files", 350, lines=st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=4))
 def test_a_suite_with_other_values(tmp_path: Path, lines: list[tuple[str, str]]) -> None:
     changed = dict(lines)
     kept = [line for line in GOOD.decode().splitlines() if line.split(" = ")[0] not in changed]
@@ -145,6 +145,7 @@ def test_a_name_that_is_no_suite(name: str) -> None:
     assert refusal(lambda: suite.load(name))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     """A device has no end, and a pipe that nobody writes to no beginning."""
     (tmp_path / "zero.toml").symlink_to("/dev/zero")
