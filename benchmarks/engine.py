@@ -120,6 +120,8 @@ def _execute_on_dask(
 
         def submit() -> None:
             # No more cells than threads are handed out, so that each one's clock starts when it does.
+            if waiting and not running and not interrupt.wished:
+                client.wait_for_workers(1)  # all of them may have died, and be on their way back
             slots = max(1, sum(client.nthreads().values()))
             while waiting and not interrupt.wished and len(running) < slots:
                 cell = waiting.pop()
