@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Protocol
 
 from benchmarks.cell import Cell, CellResult, failed, run_cell
@@ -120,6 +121,8 @@ def _execute_on_dask(
 
         def submit() -> None:
             # No more cells than threads are handed out, so that each one's clock starts when it does.
+            if waiting and not running and not interrupt.wished:
+                client.wait_for_workers(1)  # all of them may have died, and be on their way back
             slots = max(1, sum(client.nthreads().values()))
             while waiting and not interrupt.wished and len(running) < slots:
                 cell = waiting.pop()
@@ -184,17 +187,31 @@ def _cluster(workers: int, scheduler: str | None, limits: Limits) -> Iterator[st
             "MALLOC_MMAP_THRESHOLD_": 2**30,
         },
     }
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=f"{limits.memory_gb}GB",
-            dashboard_address=":0",  # any free port: two runs may share a machine
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-    ):
-        yield cluster.scheduler_address
+    with dask.config.set(settings):
+        with _sigint_blocked():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=f"{limits.memory_gb}GB",
+                dashboard_address=":0",  # any free port: two runs may share a machine
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster:
+            yield cluster.scheduler_address
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Ctrl-C waits until this is over; threads and processes that begin meanwhile, and theirs, never see it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def check_scheduler(address: str) -> None:

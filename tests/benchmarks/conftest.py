@@ -32,11 +32,3 @@ def tiny(tmp_path: Path) -> str:
     path = tmp_path / "tiny.toml"
     path.write_text(TINY.format(seconds=120, memory_gb=4))
     return str(path)
-
-
-@pytest.fixture
-def strict(tmp_path: Path) -> str:
-    """The same with limits that a hanging or a greedy model meets soon."""
-    path = tmp_path / "strict.toml"
-    path.write_text(TINY.format(seconds=20, memory_gb=1.5))
-    return str(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import torch
@@ -25,31 +24,6 @@ class Diverges(Gaussian):
         raise DivergedError("the loss is not finite")
 
 
-class Dies(Gaussian):
-    """Takes its process with it."""
-
-    def fit(self, x, generator, budget: Budget = Budget()):
-        os._exit(3)
-
-
-class Hangs(Gaussian):
-    """Never comes back."""
-
-    def fit(self, x, generator, budget: Budget = Budget()):
-        while True:
-            time.sleep(60)
-
-
-class Eats(Gaussian):
-    """Allocates without end."""
-
-    def fit(self, x, generator, budget: Budget = Budget()):
-        hoard = []
-        while True:
-            hoard.append(torch.ones(4_000_000))
-            time.sleep(0.005)
-
-
 class WrongShape(Gaussian):
     """Samples one column too many."""
 
@@ -62,14 +36,6 @@ class NotFinite(Gaussian):
 
     def sample(self, n, generator):
         return super().sample(n, generator) * float("nan")
-
-
-class Slow(Gaussian):
-    """Takes a moment, so that a test can interrupt it."""
-
-    def fit(self, x, generator, budget: Budget = Budget()) -> History:
-        time.sleep(1.0)
-        return super().fit(x, generator, budget)
 
 
 class Large(Gaussian):

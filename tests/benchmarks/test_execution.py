@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -114,65 +110,6 @@ def test_a_bad_model_costs_its_own_cell_and_says_why(tiny, tmp_path, model, stat
     models = [f"{FAULTY}:{model}", "gaussian"]
     execution.carry_out(execution.plan(tiny, models=models, targets=["bimodal"], out=out), workers=0, observer=again)
     assert again.names == [f"bimodal × {model}"], "only what failed is tried again"
-
-
-def test_a_model_that_takes_its_process_with_it_costs_its_own_cell(strict, tmp_path):
-    models = [f"{FAULTY}:{name}" for name in ("Dies", "Hangs", "Eats")] + ["gaussian"]
-    scores = benchmarks.run(strict, models=models, targets=["bimodal"], out=tmp_path / "run", workers=2)
-    status = scores.groupby("model")["status"].unique().map(set)
-    assert status["Dies"] == {"failed"}
-    assert status["Hangs"] == {"timeout"}
-    assert status["Eats"] == {"failed"}
-    assert "ok" in status["gaussian"]
-    assert scores[scores["model"] == "Eats"]["reason"].str.contains("memory").all()
-    assert scores[scores["model"] == "Hangs"]["reason"].str.contains("20 s").all()
-
-
-def test_killed_and_resumed_is_the_same_to_the_last_byte(tiny, tmp_path):
-    slow = f"{FAULTY}:Slow"
-    arguments = [sys.executable, "-m", "benchmarks", "run", tiny, "--model", slow, "--model", "gaussian", "--workers=0"]
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = subprocess.Popen([*arguments, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list(killed.glob("cells/*/*.safetensors")):
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    kept = {path.name: path.stat().st_mtime_ns for path in killed.glob("cells/*/*.safetensors")}
-    assert len(kept) < 4
-    models = [slow, "gaussian"]
-    benchmarks.run(tiny, models=models, out=killed, workers=0)
-    benchmarks.run(tiny, models=models, out=whole, workers=0)
-    assert (killed / "scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
-    assert not list(killed.rglob("*.tmp"))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
-def test_ctrl_c_keeps_what_is_done_and_exits_with_130(tiny, tmp_path):
-    out = tmp_path / "run"
-    slow = f"{FAULTY}:Slow"
-    arguments = [sys.executable, "-m", "benchmarks", "run", tiny, "--model", "gaussian", "--model", slow, "--workers=1"]
-    process = subprocess.Popen(
-        [*arguments, "--out", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    while not list(out.glob("cells/*/*.safetensors")):
-        assert process.poll() is None, process.stdout.read()
-        time.sleep(0.02)
-    time.sleep(0.5)  # the next cell has begun, and takes longer
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=100)
-    assert process.returncode == 130, output
-    assert "Traceback" not in output
-    assert "every finished cell is kept" in output
-    assert len((out / "scores.csv").read_text().splitlines()) > 1
-    again = Recorder()
-    plan = execution.plan(tiny, models=["gaussian", slow], out=out)
-    execution.carry_out(plan, workers=0, observer=again)
-    assert again.names[0].startswith("eight_gaussians"), "the cell that was running has been finished and kept"
 
 
 @pytest.mark.parametrize(

@@ -50,23 +50,6 @@ def test_a_cell_made_from_something_else_is_not_believed(tmp_path, cell, result)
     assert store.load(cell) is not None
 
 
-def test_no_damaged_file_is_believed(tmp_path, cell, result):
-    store = Store(tmp_path)
-    store.save(cell, result)
-    path = store.path("bimodal", "gaussian")
-    whole = path.read_bytes()
-    for position in range(0, len(whole), 7):
-        damaged = bytearray(whole)
-        damaged[position] ^= 0x15
-        path.write_bytes(bytes(damaged))
-        assert store.load(cell) is None, f"byte {position} was changed and the file believed"
-    for length in range(0, len(whole), 41):
-        path.write_bytes(whole[:length])
-        assert store.load(cell) is None, f"cut at {length} and the file believed"
-    path.write_bytes(whole)
-    assert store.load(cell) is not None
-
-
 def test_a_directory_of_another_suite_is_refused(tmp_path):
     store = Store(tmp_path / "run")
     store.create()

@@ -74,6 +74,7 @@ class Place:
         (folder / "suite.toml").write_text(SUITE.format(seconds=seconds))
         self.folder, self.models, self.targets, self.workers = folder, models, targets, workers
         self.run = folder / "run"
+        (folder / "output").touch()  # here and now: the directory may become read-only
 
     def start(self, *options: str, command: str = "run", **environment: str) -> subprocess.Popen:
         """Start the run; what it says goes into the file `output`."""

@@ -34,16 +34,22 @@ def inflict(undisturbed: Undisturbed, folder: Path, rng: Random, times: int) -> 
 
 
 def test_the_second_run_is_refused_and_the_first_is_unharmed(undisturbed, folder):
-    place = Place(folder, MODELS, TARGETS)
+    models = ["gaussian", f"{FAULTY}:Endless"]
+    place = Place(folder, models, TARGETS)
     first = place.start()
     place.wait_until(first, "started")
+    kept = place.cells()
+    assert len(kept) == 1
     (folder / "output").rename(folder / "output-of-the-first")
     refused = place.finish("--fresh").expect(2)
     assert refused.output.splitlines() == [f"error: {REFUSED}"]
     assert first.poll() is None
+    assert place.cells() == kept
+    (folder / "healthy").touch()
     assert first.wait(100) == 0
+    assert place.cells().items() >= kept.items()
     kept = place.cells()
-    assert place.scores() == undisturbed.scores(MODELS, TARGETS)
+    assert place.scores() == undisturbed.scores(models, TARGETS)
     assert place.settle() == []
     assert place.cells() == kept
 
