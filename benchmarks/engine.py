@@ -1,7 +1,8 @@
 """Where cells run: in this process, on a Dask cluster on this machine, or on a Dask cluster that already exists.
 
 All three give the same results. On a cluster a cell that kills its process, eats its memory or hangs costs itself and
-nothing else: workers are not retried, and Dask's nanny brings a dead one back.
+nothing else: it is not tried again, and Dask's nanny brings a dead worker back. The one exception is a cell that lost
+its worker at once: it may have been another cell's doing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmarks.cell import Cell, CellResult, failed, run_cell
 from benchmarks.errors import UserError
 from benchmarks.suite import Limits
 
+SOON = 3.0  # seconds: a cell whose worker is gone by then may have been handed to one that was about to go
 STDERR = 2  # a signal handler may come in the middle of anything that prints
 
 
@@ -117,6 +119,7 @@ def _execute_on_dask(
     with _cluster(workers, scheduler, limits) as address, Client(address, timeout="30s") as client:
         waiting = list(reversed(cells))
         running: dict[object, tuple[Cell, float]] = {}
+        again: set[str] = set()
         completed = as_completed()
 
         def submit() -> None:
@@ -135,12 +138,19 @@ def _execute_on_dask(
         while running:
             future = next(completed)
             cell, started = running.pop(future)
+            result: CellResult | None = None
             try:
                 result = future.result()
             except Exception as error:
-                result = _lost(cell, error, time.monotonic() - started, limits)
+                seconds = time.monotonic() - started
+                if seconds < SOON and cell.name not in again:
+                    again.add(cell.name)
+                    waiting.append(cell)
+                else:
+                    result = _lost(cell, error, seconds, limits)
             future.release()
-            yield cell, result
+            if result is not None:
+                yield cell, result
             submit()
 
 
