@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.content import content_of
 from benchmarks.errors import UserError
 from benchmarks.files import write_bytes, write_text
 from benchmarks.kept_metrics import FOLDER
-from benchmarks.report import readme_section, replace_generated, results_readme, write_report
+from benchmarks.report import Content, readme_section, replace_generated, results_readme, write_report
 from benchmarks.report.figures import write_hero
 from benchmarks.store import Store
 from benchmarks.study.planning import study_of
@@ -16,7 +18,7 @@ from benchmarks.study.prediction import Study
 from benchmarks.study.report import made, write
 from benchmarks.study.report import readme_section as study_section
 
-KEPT = ("run.json", "scores.csv", "costs.csv")
+TABLES = ("scores.csv", "costs.csv")
 
 
 def publish(run: Path, published: Path, readme: Path) -> None:
@@ -26,7 +28,7 @@ def publish(run: Path, published: Path, readme: Path) -> None:
     markers.
     """
     store = Store(run)
-    content = content_of(store)
+    content = _anywhere(content_of(store))
     study = study_of(store)
     if study is not None:
         return _publish_study(study, store, published / run.resolve().name, readme)
@@ -39,8 +41,7 @@ def publish(run: Path, published: Path, readme: Path) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"{readme}: {error}") from error
     custom = [f"{FOLDER}/{path.name}" for path in sorted((run / FOLDER).glob("*.*"))]
-    for name in [*KEPT, *custom]:
-        write_bytes(published / name, (run / name).read_bytes())
+    _copy(store, published, *TABLES, *custom)
     write_report(content, published)
     write_hero(content, published / "figures")
     write_text(readme, renewed)
@@ -55,12 +56,33 @@ def _publish_study(study: Study, store: Store, published: Path, readme: Path) ->
     if missing:
         raise UserError(f"{store.folder} lacks {len(missing)} of its {len(planned)} cells; finish it first")
     report = made(study, store)
+    report = replace(report, content=_anywhere(report.content))
     try:
         section = study_section(report, str(published))
         renewed = replace_generated(readme.read_text(encoding="utf-8"), section, "study")
     except (OSError, ValueError) as error:
         raise UserError(f"{readme}: {error}") from error
     write(report, published)
-    for name in KEPT:
-        write_bytes(published / name, (store.folder / name).read_bytes())
+    _copy(store, published, *TABLES)
     write_text(readme, renewed)
+
+
+def _copy(store: Store, published: Path, *names: str) -> None:
+    """These files of a run, and its run.json."""
+    for name in names:
+        write_bytes(published / name, (store.folder / name).read_bytes())
+    manifest = store.manifest() or {}
+    Store(published).write_manifest({**manifest, "command": reproducing(manifest["command"])})
+
+
+def _anywhere(content: Content) -> Content:
+    """The content with the command that makes the run again on any machine."""
+    command = reproducing(content.provenance["command"])
+    return replace(content, provenance={**content.provenance, "command": command})
+
+
+def reproducing(command: str) -> str:
+    """A command without the place where its run was kept: that is of one machine, and no number depends on it."""
+    words = shlex.split(command)
+    place = {j for i, word in enumerate(words) if word == "--out" for j in (i, i + 1)}
+    return shlex.join(word for i, word in enumerate(words) if i not in place and not word.startswith("--out="))

@@ -162,7 +162,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch.setattr(planning, "QUICK", planning.Extent(replicates=2, train=400, effort=0.005))
     folder = tmp_path_factory.mktemp("study") / "tiny"
     planned = study.plan("tiny", quick=True, out=folder)
-    execution.carry_out(planned, workers=0)
+    execution.carry_out(planned, workers=0, command=f"pushforward study tiny --out {folder}")
     study.write(study.made(tiny, planned.store), folder)
     yield folder
     patch.undo()
@@ -185,6 +185,18 @@ def test_the_same_store_gives_the_same_bytes(folder: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.parametrize(
+    ("typed", "published"),
+    [
+        ("pushforward study bottleneck --out /home/me/results", "pushforward study bottleneck"),
+        ("pushforward run smoke --out=x --model 'a[b=1, c=2]'", "pushforward run smoke --model 'a[b=1, c=2]'"),
+        ("pushforward run standard", "pushforward run standard"),
+    ],
+)
+def test_a_published_command_is_of_no_machine(typed: str, published: str) -> None:
+    assert publishing.reproducing(typed) == published
+
+
 def test_publishing_a_study_renews_its_part_of_the_readme(tmp_path: Path, folder: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("# Top\n<!-- study: begin -->\n<!-- study: end -->\nbottom\n")
@@ -195,6 +207,8 @@ def test_publishing_a_study_renews_its_part_of_the_readme(tmp_path: Path, folder
     kept = tmp_path / "published" / "tiny"
     assert {"index.html", "README.md", "scores.csv", "costs.csv", "run.json"} <= {path.name for path in kept.iterdir()}
     assert not (kept / "cells").exists()
+    for page in ("run.json", "README.md", "index.html"):
+        assert "--out" not in (kept / page).read_text(encoding="utf-8")  # a place on this machine
     readme.write_text("# nothing to renew\n")
     with pytest.raises(UserError, match="study: begin"):
         publishing.publish(folder, tmp_path / "published", readme)
