@@ -7,14 +7,16 @@ loaded. A file is believed only if its key is the cell's and its checksum is rig
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
 import shutil
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import filelock
 import pandas as pd
@@ -24,10 +26,11 @@ from torch import Tensor
 
 from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
-from benchmarks.files import write_bytes
+from benchmarks.files import write_bytes, written
 from benchmarks.stamps import in_words
 
 MANIFEST = "run.json"
+BATCH = 500  # cells whose rows are in memory at once while tables are written
 SCORE_COLUMNS = ["target", "model", "replicate", "metric", "value", "error", "status", "reason"]
 COST_COLUMNS = ["target", "model", "replicate", "metric", "value"]
 
@@ -139,14 +142,7 @@ class Store:
             checksum = header.pop("checksum", None)
             if checksum != _checksum(header, tensors):
                 return None
-            result = CellResult(
-                status=header["status"],  # type: ignore[arg-type]
-                reason=header["reason"],
-                scores=json.loads(header["scores"]),
-                costs=json.loads(header["costs"]),
-                arrays=tensors,
-                machine=json.loads(header["machine"]),
-            )
+            result = _result(header, tensors)
         except (OSError, safetensors.SafetensorError, KeyError, ValueError):
             return None
         return header["key"], result
@@ -159,26 +155,47 @@ class Store:
         except (OSError, safetensors.SafetensorError, KeyError, ValueError):
             return ""
 
-    def write_tables(self, results: list[CellResult]) -> None:
+    def rows(self, target: str, model: str) -> CellResult | None:
+        """A cell without its arrays, which are not read and so not verified; None where there is no readable one."""
+        try:
+            with safetensors.safe_open(self.path(target, model), framework="pt") as file:
+                return _result(file.metadata() or {}, {})
+        except (OSError, safetensors.SafetensorError, KeyError, ValueError):
+            return None
+
+    def write_tables(self, results: Iterable[CellResult | None]) -> None:
         """scores.csv and costs.csv, from which everything else is made. Times are apart: scores are reproducible.
 
-        Costs name their machine where there are several: times are never compared across them.
+        Costs name their machine where there are several: times are never compared across them. Results are taken one
+        after the other, so that a run of any size fits into memory; None is none.
         """
-        scores = pd.DataFrame([row for result in results for row in result.scores], columns=SCORE_COLUMNS)
-        rows = [row | {"machine": in_words(result.machine)} for result in results for row in result.costs]
-        several = len({row["machine"] for row in rows}) > 1
-        costs = pd.DataFrame(rows, columns=[*COST_COLUMNS, *(["machine"] if several else [])])
-        write_bytes(self.folder / "scores.csv", scores.to_csv(index=False, lineterminator="\n").encode())
-        write_bytes(self.folder / "costs.csv", costs.to_csv(index=False, lineterminator="\n").encode())
+        machines: set[str] = set()
+        with (
+            written(self.folder / "scores.csv") as scores,
+            written(self.folder / "costs.csv") as costs,
+            TemporaryFile(dir=self.folder) as plain,
+            TemporaryFile(dir=self.folder) as named,
+        ):
+            _append(scores, [], SCORE_COLUMNS, header=True)
+            _append(plain, [], COST_COLUMNS, header=True)
+            _append(named, [], [*COST_COLUMNS, "machine"], header=True)
+            for some in _batches(result for result in results if result is not None):
+                rows = [row | {"machine": in_words(result.machine)} for result in some for row in result.costs]
+                machines |= {row["machine"] for row in rows}
+                _append(scores, [row for result in some for row in result.scores], SCORE_COLUMNS)
+                _append(plain, rows, COST_COLUMNS)
+                _append(named, rows, [*COST_COLUMNS, "machine"])
+            chosen = named if len(machines) > 1 else plain
+            chosen.seek(0)
+            shutil.copyfileobj(chosen, costs)
 
     def renew_tables(self) -> None:
         """scores.csv and costs.csv from the cells that are there: after a run that was killed before it wrote them."""
         manifest = self.manifest()
         if manifest is None or not (self.folder / "cells").is_dir():
             return
-        cells = [(target["name"], model) for target in manifest["targets"] for model in manifest["models"]]
-        found = [self.read(target, model) for target, model in cells]
-        self.write_tables([result for result in found if result is not None])
+        cells = ((target["name"], model) for target in manifest["targets"] for model in manifest["models"])
+        self.write_tables(self.read(target, model) for target, model in cells)
 
     def scores(self, *, exact: bool = False) -> pd.DataFrame:
         """scores.csv; exact: to the last bit of every number, which takes longer. Raises UserError without one."""
@@ -197,6 +214,30 @@ class Store:
             return pd.read_csv(path, keep_default_na=False, na_values=empty, converters=converters)
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read: {error}; `pushforward run` makes it") from error
+
+
+def _result(header: Mapping[str, str], tensors: dict[str, Tensor]) -> CellResult:
+    return CellResult(
+        status=header["status"],  # type: ignore[arg-type]
+        reason=header["reason"],
+        scores=json.loads(header["scores"]),
+        costs=json.loads(header["costs"]),
+        arrays=tensors,
+        machine=json.loads(header["machine"]),
+    )
+
+
+def _batches(results: Iterator[CellResult]) -> Iterator[list[CellResult]]:
+    """The same ones, some at a time: a table of pandas for each of them alone would take far longer."""
+    while some := list(itertools.islice(results, BATCH)):
+        yield some
+
+
+def _append(file: IO[bytes], rows: Sequence[Mapping[str, Any]], columns: list[str], *, header: bool = False) -> None:
+    """Lines of a CSV file. Numbers are floats in every batch, so that a batch's lines do not depend on the others'."""
+    numbers = {name: float for name in ("value", "error") if name in columns}
+    table = pd.DataFrame(rows, columns=columns).astype(numbers)
+    file.write(table.to_csv(index=False, header=header, lineterminator="\n").encode())
 
 
 def _exact(text: str) -> float:
