@@ -16,7 +16,6 @@ from rich.markup import escape
 from benchmarks import authoring, execution, listing, scoring, several, tracking
 from benchmarks import publish as publishing
 from benchmarks import report as reports
-from benchmarks.cell import CellResult
 from benchmarks.content import content_of
 from benchmarks.engine import Observer
 from benchmarks.errors import UserError
@@ -74,7 +73,14 @@ def run(
     Stopping it (Ctrl-C) or killing it loses no finished cell; the same command goes on from there.
     """
     planned = execution.plan(
-        suite, models=model, targets=target, data=data, replicates=replicates, device=device, out=out_folder
+        suite,
+        models=model,
+        targets=target,
+        data=data,
+        replicates=replicates,
+        device=device,
+        out=out_folder,
+        scheduler=scheduler,
     )
     trackers = [tracking.opened(track, planned.suite.name, planned.store.folder, _complain)] if track else []
     results = _carry_out(planned, *trackers, workers=workers, scheduler=scheduler, fresh=fresh)
@@ -243,7 +249,7 @@ def list_suites() -> None:
 
 def _carry_out(
     planned: execution.Plan, *trackers: Observer, workers: int | None, scheduler: str | None, fresh: bool
-) -> list[CellResult]:
+) -> list[execution.Outcome]:
     command = shlex.join(["pushforward", *sys.argv[1:]])
     try:
         with Progress(planned.cells, out) as progress:
@@ -256,7 +262,7 @@ def _carry_out(
         raise typer.Exit(130) from None
 
 
-def _account_for(planned: execution.Plan, results: list[CellResult]) -> None:
+def _account_for(planned: execution.Plan, results: list[execution.Outcome]) -> None:
     """Say which cells have no score, and exit with 1 if there are any."""
     bad = [cell for cell, result in zip(planned.cells, results, strict=True) if result.status != "ok"]
     for cell, result in zip(planned.cells, results, strict=True):

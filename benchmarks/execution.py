@@ -19,6 +19,7 @@ from benchmarks.lookup import Plugin
 from benchmarks.source import versions
 from benchmarks.store import Store
 from benchmarks.suite import Suite
+from metrics.score import Status
 
 RESULTS = Path("results")
 
@@ -30,6 +31,17 @@ class Plan:
     suite: Suite
     cells: list[Cell]
     store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a cell: all that a run remembers of it. Its numbers are in the store, however many cells ran."""
+
+    status: Status
+    reason: str = ""
+
+
+OK = Outcome("ok")
 
 
 class Silent:
@@ -51,16 +63,18 @@ def plan(
     replicates: int | None = None,
     device: str = "cpu",
     out: str | Path | None = None,
+    scheduler: str | None = None,
 ) -> Plan:
     """Resolve and check a run. Raises UserError for whatever is wrong, before anything is written.
 
     models, targets: names or path/to/file.py:Object, instead of the suite's. data: a file as the only target, unless
     targets are named too. out: the run's directory, by default results/ and the suite's name (or the data's).
+    scheduler: where it will run; its workers need the device then, and this machine does not.
     """
     chosen = suites.load(suite)
     if replicates is not None and replicates < 1:
         raise UserError(f"--replicates {replicates}: there must be at least 1")
-    _check_device(device)
+    _check_device(device, here=scheduler is None)
     target_plugins = lookup.find_all("target", targets or ([] if data else chosen.targets))
     if data is not None:
         target_plugins = lookup.distinct([*target_plugins, lookup.data(data)])
@@ -92,8 +106,8 @@ def carry_out(
     fresh: bool = False,
     observer: engine.Observer | None = None,
     command: str = "",
-) -> list[CellResult]:
-    """Compute what the store does not hold yet, and write scores.csv and costs.csv; the results in the plan's order.
+) -> list[Outcome]:
+    """Compute what the store does not hold yet, and write scores.csv and costs.csv; what became of each planned cell.
 
     A cell that was failed is tried again. After Ctrl-C the running cells are finished and kept, the tables are
     written of what there is, and KeyboardInterrupt goes on.
@@ -101,7 +115,7 @@ def carry_out(
     if workers is not None and workers < 0:
         raise UserError(f"--workers {workers}: use 0 to run in this process, or a number of processes")
     if scheduler is not None:
-        engine.check_scheduler(scheduler)
+        engine.check_scheduler(scheduler, planned.cells)
     watch = observer or Silent()
     store = planned.store
     store.create()
@@ -122,24 +136,25 @@ def carry_out(
                 "device": planned.cells[0].device,
             }
         )
-        kept = {cell.name: store.load(cell) for cell in planned.cells}
-        done = {name: result for name, result in kept.items() if result is not None and result.status == "ok"}
-        missing = [cell for cell in planned.cells if cell.name not in done]
+        done: dict[str, Outcome] = {}
         for cell in planned.cells:
-            if cell.name in done:
-                watch.finished(cell, done[cell.name])
+            kept = store.load(cell)
+            if kept is not None and kept.status == "ok":
+                done[cell.name] = OK
+                watch.finished(cell, kept)
+        missing = [cell for cell in planned.cells if cell.name not in done]
         count = workers if workers is not None else max(1, min(os.cpu_count() or 1, len(missing)))
         try:
             for cell, result in (
                 engine.execute(missing, count, scheduler, planned.suite.limits, watch) if missing else ()
             ):
                 store.save(cell, result)
-                done[cell.name] = result
+                done[cell.name] = OK if result.status == "ok" else Outcome(result.status, result.reason)
                 watch.finished(cell, result)
         finally:
-            results = [done[cell.name] for cell in planned.cells if cell.name in done]
-            store.write_tables(results)
-    return results
+            finished = [cell for cell in planned.cells if cell.name in done]
+            store.write_tables(store.rows(cell.target.name, cell.model.name) for cell in finished)
+    return [done[cell.name] for cell in finished]
 
 
 def run(
@@ -161,7 +176,8 @@ def run(
     is one process per core, and then a script needs `if __name__ == "__main__":` around the call, as always with
     processes in Python. Raises UserError for bad input.
     """
-    planned = plan(suite, models=models, targets=targets, data=data, replicates=replicates, device=device, out=out)
+    chosen = {"models": models, "targets": targets, "data": data, "replicates": replicates}
+    planned = plan(suite, **chosen, device=device, out=out, scheduler=scheduler)  # type: ignore[arg-type]
     carry_out(planned, workers=workers, scheduler=scheduler, fresh=fresh, command=f"benchmarks.run({suite!r}, …)")
     return planned.store.scores()
 
@@ -173,8 +189,8 @@ def _about(plugin: Plugin) -> dict[str, object]:
     return about | kept_source(plugin)
 
 
-def _check_device(device: str) -> None:
+def _check_device(device: str, here: bool) -> None:
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device if here else torch.device(device) and "meta")
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {device}: {str(error).splitlines()[0]}; `cpu` always works") from error
