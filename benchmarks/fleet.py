@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 
 from benchmarks import cell as cells
 from benchmarks.baggage import Baggage, Bundle, receive, travels

@@ -10,19 +10,26 @@ import ast
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 PACKAGES = ("models", "metrics", "benchmarks")
 LIBRARIES = ("torch", "numpy", "scipy", "POT", "nflows", "scikit-learn")
 MODULES = {"torch", "numpy", "scipy", "ot", "nflows", "sklearn"}  # what LIBRARIES are imported as
 RACY = 2_000_000_000  # nanoseconds in which a file may change again under the same time stamp
+
+
+T = TypeVar("T")
+Stamps = dict[Path, tuple[int, int, int]]
+_known: dict[Any, tuple[Stamps, Any]] = {}  # by function and files
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,7 @@ def source_digest(files: Iterable[Path]) -> str:
 
     The same wherever the files lie: each counts by its content and by its place in its package.
     """
-    found = reached(files)
-    digests = sorted((file.relative_to(root(file)).as_posix(), read(file).digest) for file in found)
-    return hashlib.sha256(repr(digests).encode()).hexdigest()
+    return _while_unchanged(_digest, tuple(files))
 
 
 def reached(files: Iterable[Path]) -> set[Path]:
@@ -72,8 +77,17 @@ def versions() -> dict[str, str]:
 
 def libraries(files: Iterable[Path]) -> dict[str, str]:
     """The versions of the other installed libraries that these files import, directly or through the project's."""
+    return _while_unchanged(_libraries, tuple(files))
+
+
+def _digest(found: set[Path]) -> str:
+    digests = sorted((file.relative_to(root(file)).as_posix(), read(file).digest) for file in found)
+    return hashlib.sha256(repr(digests).encode()).hexdigest()
+
+
+def _libraries(found: set[Path]) -> dict[str, str]:
     used: set[str] = set()
-    for file in reached(files):
+    for file in found:
         beside = {path.relative_to(root(path)).parts[0].removesuffix(".py") for path in imported(file)}
         used |= {each.module[0] for each in read(file).imports if each.level == 0} - beside
     used -= {*PACKAGES, *MODULES, *sys.stdlib_module_names}
@@ -96,9 +110,8 @@ def is_relative(file: Path) -> bool:
 
 def read(file: Path) -> Source:
     """A file as it is now. It is not read again while its size and times stay, unless they are so recent as to lie."""
-    status = file.stat()
-    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-    if time.time_ns() - status.st_mtime_ns < RACY:
+    stamp = _stamp(file)
+    if time.time_ns() - stamp[0] < RACY:
         return _read(file)
     return _remembered(file, stamp)
 
@@ -111,6 +124,24 @@ def is_project(file: Path) -> bool:
 def imported(file: Path) -> set[Path]:
     """The project's files that this file imports, anywhere in it; a plug-in's neighbours count as the project's."""
     return {path for each in read(file).imports for path in _resolved(file, each)}
+
+
+def _while_unchanged(function: Callable[[set[Path]], T], files: tuple[Path, ...]) -> T:
+    """A function of all that these files reach; the same again while none has changed. Plug-ins: always anew."""
+    known = _known.get((function, files))
+    if known is not None and all(_stamp(file) == stamp for file, stamp in known[0].items()):
+        return known[1]
+    found = reached(files)
+    stamps = {file: _stamp(file) for file in found}
+    value = function(found)
+    if all(is_project(file) and time.time_ns() - stamp[0] >= RACY for file, stamp in stamps.items()):
+        _known[function, files] = (stamps, value)
+    return value
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    status = os.stat(file)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 @cache

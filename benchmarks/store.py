@@ -181,7 +181,7 @@ class Store:
             _append(named, [], [*COST_COLUMNS, "machine"], header=True)
             for some in _batches(result for result in results if result is not None):
                 rows = [row | {"machine": in_words(result.machine)} for result in some for row in result.costs]
-                machines |= {row["machine"] for row in rows}
+                machines |= {str(row["machine"]) for row in rows}
                 _append(scores, [row for result in some for row in result.scores], SCORE_COLUMNS)
                 _append(plain, rows, COST_COLUMNS)
                 _append(named, rows, [*COST_COLUMNS, "machine"])
