@@ -11,6 +11,7 @@ import pandas as pd
 from benchmarks.errors import UserError
 from benchmarks.kept_metrics import load
 from benchmarks.report.content import METRICS, Content, Curve, MetricInfo, Picture, TargetInfo
+from benchmarks.report.excerpt import excerpt
 from benchmarks.store import Store
 from metrics.catalogue import Metric
 
@@ -28,7 +29,7 @@ GPU = (
 
 
 def content_of(store: Store) -> Content:
-    """What the report shows of a run. Raises UserError where the store holds no run."""
+    """What the report shows of a run: of a very large one, an excerpt. Raises UserError where there is no run."""
     manifest = store.manifest()
     if manifest is None:
         raise UserError(f"{store.folder} holds no run; `pushforward run` makes one")
@@ -55,7 +56,7 @@ def content_of(store: Store) -> Content:
         return [(step, loss) for step, loss in found if len(step)]
 
     scores, custom = load(store, store.scores())
-    return Content(
+    content = Content(
         scores=scores,
         costs=store.costs(),
         targets=[_target(info) for info in manifest["targets"]],
@@ -65,6 +66,7 @@ def content_of(store: Store) -> Content:
         metrics={**METRICS, **{name: _called(name, about) for name, about in custom.items()}},
         provenance=_provenance(store, manifest),
     )
+    return excerpt(content)
 
 
 def _called(name: str, about: Metric) -> MetricInfo:
