@@ -17,6 +17,7 @@ from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
 from benchmarks.lookup import Plugin
 from benchmarks.source import versions
+from benchmarks.stamps import in_words
 from benchmarks.store import Store
 from benchmarks.suite import Suite
 from metrics.score import Status
@@ -122,25 +123,26 @@ def carry_out(
     with store.locked():
         if fresh:
             store.clear()
-        store.write_manifest(
-            {
-                "suite": planned.suite.name,
-                "description": planned.suite.model_dump(),
-                "targets": [_about(plugin) for plugin in dict.fromkeys(cell.target for cell in planned.cells)],
-                "models": list(dict.fromkeys(cell.model.name for cell in planned.cells)),
-                "model_sources": {cell.model.name: kept_source(cell.model) for cell in planned.cells},
-                "replicates": planned.cells[0].replicates,
-                "command": command,
-                "versions": versions(),
-                "machine": machine.stamp(),
-                "device": planned.cells[0].device,
-            }
-        )
+        about = {
+            "suite": planned.suite.name,
+            "description": planned.suite.model_dump(),
+            "targets": [_about(plugin) for plugin in dict.fromkeys(cell.target for cell in planned.cells)],
+            "models": list(dict.fromkeys(cell.model.name for cell in planned.cells)),
+            "model_sources": {cell.model.name: kept_source(cell.model) for cell in planned.cells},
+            "replicates": planned.cells[0].replicates,
+            "command": command,
+            "versions": versions(),
+            "machine": machine.stamp(),
+            "device": planned.cells[0].device,
+        }
+        store.write_manifest(about)
         done: dict[str, Outcome] = {}
+        machines: dict[str, dict[str, str]] = {}
         for cell in planned.cells:
             kept = store.load(cell)
             if kept is not None and kept.status == "ok":
                 done[cell.name] = OK
+                machines[in_words(kept.machine)] = kept.machine
                 watch.finished(cell, kept)
         missing = [cell for cell in planned.cells if cell.name not in done]
         count = workers if workers is not None else max(1, min(os.cpu_count() or 1, len(missing)))
@@ -149,11 +151,15 @@ def carry_out(
                 engine.execute(missing, count, scheduler, planned.suite.limits, watch) if missing else ()
             ):
                 store.save(cell, result)
+                if result.costs:
+                    machines[in_words(result.machine)] = result.machine
                 done[cell.name] = OK if result.status == "ok" else Outcome(result.status, result.reason)
                 watch.finished(cell, result)
         finally:
             finished = [cell for cell in planned.cells if cell.name in done]
             store.write_tables(store.rows(cell.target.name, cell.model.name) for cell in finished)
+            if len(machines) == 1:  # where there are several, each cost names its own
+                store.write_manifest(about | {"machine": next(iter(machines.values()))})
     return [done[cell.name] for cell in finished]
 
 

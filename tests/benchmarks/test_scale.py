@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 
 import pandas as pd
 
@@ -47,6 +48,14 @@ def test_tables_do_not_depend_on_how_many_cells_are_written_at_once(monkeypatch,
     monkeypatch.setattr("benchmarks.store.BATCH", 7)
     planned.store.renew_tables()
     assert tables == [(planned.store.folder / name).read_bytes() for name in ("scores.csv", "costs.csv")]
+
+
+def test_a_run_on_another_machine_says_which(monkeypatch, tmp_path):
+    elsewhere = {"processor": "another", "cores": "99"}
+    monkeypatch.setattr("benchmarks.engine.run_cell", lambda cell: replace(scale.trivial(cell), machine=elsewhere))
+    planned = scale.planned(2, tmp_path)
+    execution.carry_out(planned, workers=0)
+    assert planned.store.manifest()["machine"] == elsewhere
 
 
 def test_a_run_that_is_too_large_to_be_shown_is_excerpted_and_says_so(monkeypatch, tmp_path):
