@@ -20,6 +20,7 @@ from benchmarks.content import content_of
 from benchmarks.engine import Observer
 from benchmarks.errors import UserError
 from benchmarks.progress import Progress
+from benchmarks.report.excerpt import excerpt
 from benchmarks.store import Store
 from benchmarks.targets.user_data import DataFileError
 
@@ -141,7 +142,7 @@ def score(
     planned = scoring.plan(folder, metric)
     with err.status("scoring") as status:
         outcome = scoring.carry_out(planned, lambda cell: status.update(f"scoring {escape(cell)}"))
-    content = content_of(planned.store)
+    content = excerpt(content_of(planned.store))
     for each in reports.terminal_tables(content, [metric.name for metric in planned.metrics]):
         out.print(reports.to_terminal(each))
     for line in outcome.broken:
@@ -274,7 +275,7 @@ def _account_for(planned: execution.Plan, results: list[execution.Outcome]) -> N
 
 
 def _report(store: Store) -> None:
-    content = content_of(store)
+    content = excerpt(content_of(store))
     reports.write_report(content, store.folder)
     for sentence in reports.short_answer(content):
         out.print(f"• {escape(sentence)}", highlight=False)

@@ -11,7 +11,6 @@ import pandas as pd
 from benchmarks.errors import UserError
 from benchmarks.kept_metrics import load
 from benchmarks.report.content import METRICS, Content, Curve, MetricInfo, Picture, TargetInfo
-from benchmarks.report.excerpt import excerpt
 from benchmarks.store import Store
 from metrics.catalogue import Metric
 
@@ -29,7 +28,7 @@ GPU = (
 
 
 def content_of(store: Store) -> Content:
-    """What the report shows of a run: of a very large one, an excerpt. Raises UserError where there is no run."""
+    """What the report shows of a run. Raises UserError where the store holds no run."""
     manifest = store.manifest()
     if manifest is None:
         raise UserError(f"{store.folder} holds no run; `pushforward run` makes one")
@@ -56,7 +55,7 @@ def content_of(store: Store) -> Content:
         return [(step, loss) for step, loss in found if len(step)]
 
     scores, custom = load(store, store.scores())
-    content = Content(
+    return Content(
         scores=scores,
         costs=store.costs(),
         targets=[_target(info) for info in manifest["targets"]],
@@ -66,7 +65,6 @@ def content_of(store: Store) -> Content:
         metrics={**METRICS, **{name: _called(name, about) for name, about in custom.items()}},
         provenance=_provenance(store, manifest),
     )
-    return excerpt(content)
 
 
 def _called(name: str, about: Metric) -> MetricInfo:

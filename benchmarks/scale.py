@@ -26,6 +26,7 @@ from benchmarks.cell import Cell, CellResult
 from benchmarks.content import content_of
 from benchmarks.files import write_text
 from benchmarks.report import write_report
+from benchmarks.report.excerpt import excerpt
 from metrics import METRICS
 
 TARGETS = 20  # of a run: a sweep of models over not so many targets
@@ -105,7 +106,7 @@ def measure(cells: int, workers: int, report: bool) -> dict[str, object]:
         }
         if report:
             with memory() as used:
-                write_report(content_of(plan.store), folder / "run")
+                write_report(excerpt(content_of(plan.store)), folder / "run")
             found["report (s)"] = round(time.perf_counter() - again, 1)
             found["report's largest memory (MB)"] = round(max(used))
             found["page (MB)"] = round((folder / "run" / "index.html").stat().st_size / 1e6, 1)

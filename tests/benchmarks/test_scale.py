@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks import execution, scale
 from benchmarks.cell import CellResult
 from benchmarks.content import content_of
+from benchmarks.report.excerpt import excerpt
 
 
 class Alive:
@@ -61,7 +62,7 @@ def test_a_run_on_another_machine_says_which(monkeypatch, tmp_path):
 def test_a_run_that_is_too_large_to_be_shown_is_excerpted_and_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr("benchmarks.report.excerpt.MODELS", 3)
     planned = run(monkeypatch, tmp_path, 100)
-    content = content_of(planned.store)
+    content = excerpt(content_of(planned.store))
     assert (len(content.models), len(content.targets)) == (3, 20)
     assert len(content.scores) < len(planned.store.scores())
     shown = content.provenance["shown here"]
