@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from benchmarks.lookup import ORACLE, Plugin, digest
 from benchmarks.oracle import oracle
 from benchmarks.picture import density_on_grid
 from benchmarks.seeds import generator
-from benchmarks.source import source_digest, versions
+from benchmarks.source import libraries, source_digest, versions
 from benchmarks.targets.base import ExactTarget, Target, TransportTarget
 from metrics import HeldOut, Reference, Rule, Sizes
 from metrics.score import Score, Status
@@ -47,15 +48,30 @@ class Cell:
         """How logs and error messages call it."""
         return f"{self.target.name} × {self.model.name}"
 
+    def files(self) -> list[Path]:
+        """The files of its model and its target."""
+        return [plugin.file() for plugin in (self.model, self.target)]
+
+    def versions(self) -> dict[str, str]:
+        """Those of the libraries that its scores depend on: the numerical ones, and what its model and target import.
+
+        Tables of data are read by pandas and pyarrow.
+        """
+        files = self.files()
+        readers = ["pandas", "pyarrow"] if any(file.suffix != ".py" for file in files) else []
+        used = libraries(file for file in files if file.suffix == ".py")
+        return versions() | used | {name: importlib.metadata.version(name) for name in readers}
+
     def key(self) -> str:
         """A hash of all that its scores depend on: the description, the source of what computes it, the libraries."""
         description = dataclasses.asdict(self) | {"model": self.model.name, "target": self.target.name}
-        files = [plugin.file() for plugin in (self.model, self.target)]
+        files = self.files()
+        code = [file for file in files if file.suffix == ".py"]
         content = {
             "description": description,
-            "source": source_digest([Path(__file__), *(file for file in files if file.suffix == ".py")]),
+            "source": source_digest([Path(__file__), *code]),
             "data": [digest(file) for file in files if file.suffix != ".py"],
-            "versions": versions(),
+            "versions": self.versions(),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

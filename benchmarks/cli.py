@@ -15,12 +15,12 @@ from rich.console import Console
 from benchmarks import authoring, execution, kept_metrics, listing, scoring, several, tracking
 from benchmarks import publish as publishing
 from benchmarks import report as reports
-from benchmarks.cell import CellResult
 from benchmarks.content import content_of
 from benchmarks.engine import Observer
 from benchmarks.errors import UserError
 from benchmarks.files import made_folder
 from benchmarks.progress import Progress
+from benchmarks.report.excerpt import excerpt
 from benchmarks.store import Store
 from benchmarks.targets.user_data import DataFileError
 from benchmarks.terminal import marked, shown
@@ -75,9 +75,16 @@ def run(
     Stopping it (Ctrl-C) or killing it loses no finished cell; the same command goes on from there.
     """
     planned = execution.plan(
-        suite, models=model, targets=target, data=data, replicates=replicates, device=device, out=out_folder
+        suite,
+        models=model,
+        targets=target,
+        data=data,
+        replicates=replicates,
+        device=device,
+        out=out_folder,
+        scheduler=scheduler,
     )
-    execution.check_engine(workers, scheduler)
+    execution.check_engine(workers, scheduler, planned.cells)
     trackers = [tracking.opened(track, planned.suite.name, planned.store.folder, _complain)] if track else []
     results = _carry_out(planned, *trackers, workers=workers, scheduler=scheduler, fresh=fresh)
     _report(planned.store)
@@ -139,7 +146,7 @@ def score(
     planned = scoring.plan(folder, metric)
     with err.status("scoring") as status:
         outcome = scoring.carry_out(planned, lambda cell: status.update(shown(f"scoring {cell}")))
-    content = content_of(planned.store)
+    content = excerpt(content_of(planned.store))
     for each in reports.terminal_tables(content, [metric.name for metric in planned.metrics]):
         out.print(reports.to_terminal(each))
     for line in outcome.broken:
@@ -247,7 +254,7 @@ def list_suites() -> None:
 
 def _carry_out(
     planned: execution.Plan, *trackers: Observer, workers: int | None, scheduler: str | None, fresh: bool
-) -> list[CellResult]:
+) -> list[execution.Outcome]:
     command = shlex.join(["pushforward", *sys.argv[1:]])
     try:
         with Progress(planned.cells, out) as progress:
@@ -260,7 +267,7 @@ def _carry_out(
         raise typer.Exit(130) from None
 
 
-def _account_for(planned: execution.Plan, results: list[CellResult]) -> None:
+def _account_for(planned: execution.Plan, results: list[execution.Outcome]) -> None:
     """Say which cells have no score, and exit with 1 if there are any."""
     bad = [cell for cell, result in zip(planned.cells, results, strict=True) if result.status != "ok"]
     for cell, result in zip(planned.cells, results, strict=True):
@@ -272,7 +279,7 @@ def _account_for(planned: execution.Plan, results: list[CellResult]) -> None:
 
 
 def _report(store: Store) -> None:
-    content = content_of(store)
+    content = excerpt(content_of(store))
     reports.write_report(content, store.folder)
     for sentence in reports.short_answer(content):
         out.print(shown(f"• {sentence}"))

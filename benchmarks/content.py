@@ -22,6 +22,11 @@ TUNING = (
     "them. Part of a difference between models is one in tuning."
 )
 
+GPU = (
+    "; a GPU may take sums in another order every time, so training there again need not give the same scores to the "
+    "last bit, as it does on a CPU"
+)
+
 
 def content_of(store: Store) -> Content:
     """What the report shows of a run. Raises UserError where the store holds no run."""
@@ -97,7 +102,7 @@ def _provenance(store: Store, manifest: dict[str, Any]) -> dict[str, str]:
         "training points": f"{manifest['description']['train']:,}",
         "versions": ", ".join(f"{name} {version}" for name, version in sorted(manifest["versions"].items())),
         "machine": machine,
-        "device": manifest["device"],
+        "device": manifest["device"] + ("" if manifest["device"] == "cpu" else GPU),
         "how the models' defaults were chosen": TUNING,
         "CPU time of fits and scores": time,
     }

@@ -1,8 +1,7 @@
 """Where cells run: in this process, on a Dask cluster on this machine, or on a Dask cluster that already exists.
 
 All three give the same results. On a cluster a cell that kills its process, eats its memory or hangs costs itself and
-nothing else: it is not tried again, and Dask's nanny brings a dead worker back. The one exception is a cell that lost
-its worker at once: it may have been another cell's doing.
+nothing else: it is not tried again, and Dask's nanny brings a dead worker back.
 """
 
 from __future__ import annotations
@@ -10,19 +9,24 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+import queue
 import signal
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from benchmarks.baggage import Baggage, unpacked
 from benchmarks.cell import Cell, CellResult, failed, run_cell
 from benchmarks.errors import UserError
 from benchmarks.suite import Limits
 
-SOON = 3.0  # seconds: a cell whose worker is gone by then may have been handed to one that was about to go
+if TYPE_CHECKING:
+    from benchmarks.fleet import Fleet
+
+SOON = 3.0  # seconds: a cell whose worker is gone by then may not have reached it
 STDERR = 2  # a signal handler may come in the middle of anything that prints
 
 
@@ -101,7 +105,7 @@ def run_guarded(cell: Cell, seconds: float) -> CellResult:
     with open(os.devnull, "w") as nowhere:
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
-            return run_contained(cell)
+            return run_contained(unpacked(cell))
         finally:
             faulthandler.cancel_dump_traceback_later()
 
@@ -114,56 +118,96 @@ def _execute_on_dask(
     observer: Observer,
     interrupt: Interrupt,
 ) -> Iterator[tuple[Cell, CellResult]]:
-    from distributed import Client, as_completed
+    from distributed import Client
+
+    from benchmarks.fleet import EVERY, Fleet
 
     with _cluster(workers, scheduler, limits) as address, Client(address, timeout="30s") as client:
+        travelling = () if scheduler is None else cells  # to machines that have neither their files nor their folders
+        fleet, baggage = Fleet(client, travelling), Baggage(travelling)
         waiting = list(reversed(cells))
-        running: dict[object, tuple[Cell, float]] = {}
-        again: set[str] = set()
-        completed = as_completed()
+        running: dict[Any, tuple[Cell, float, str]] = {}
+        completed: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        own, retried = scheduler is None, set[str]()
 
         def submit() -> None:
-            # No more cells than threads are handed out, so that each one's clock starts when it does.
-            if waiting and not running and not interrupt.wished:
-                client.wait_for_workers(1)  # all of them may have died, and be on their way back
-            slots = max(1, sum(client.nthreads().values()))
-            while waiting and not interrupt.wished and len(running) < slots:
-                cell = waiting.pop()
-                future = client.submit(run_guarded, cell, limits.seconds, pure=False, retries=0)
-                running[future] = (cell, time.monotonic())
-                completed.add(future)
-                observer.started(cell)
+            # A worker is given one cell at a time, whatever its threads: the cell's clock starts with it, a GPU is its
+            # own, and if the worker dies it is clear which cell it had.
+            busy = {worker for _, _, worker in running.values()}
+            for worker in sorted(fleet.admitted - busy):
+                if waiting and not interrupt.wished:
+                    cell = waiting.pop()
+                    arguments = (baggage.labelled(cell), limits.seconds)
+                    future = client.submit(run_guarded, *arguments, workers=[worker], pure=False, retries=0)
+                    running[future] = (cell, time.monotonic(), worker)
+                    future.add_done_callback(completed.put)
+                    observer.started(cell)
 
-        submit()
-        while running:
-            future = next(completed)
-            cell, started = running.pop(future)
-            result: CellResult | None = None
-            try:
-                result = future.result()
-            except Exception as error:
-                seconds = time.monotonic() - started
-                if seconds < SOON and cell.name not in again:
-                    again.add(cell.name)
-                    waiting.append(cell)
-                else:
-                    result = _lost(cell, error, seconds, limits)
-            future.release()
-            if result is not None:
-                yield cell, result
+        while running or (waiting and not interrupt.wished):
+            _look(fleet)
             submit()
+            with suppress(queue.Empty):
+                future = completed.get(timeout=EVERY)
+                if future in running:
+                    if client.status != "running":
+                        raise _gone("it does not answer any more")
+                    cell, started, worker = running.pop(future)
+                    result = _result(cell, future, time.monotonic() - started, limits, own)
+                    if future.status != "finished":
+                        fleet.admitted.discard(worker)  # until it is seen again
+                    future.release()
+                    submit()  # before the result is kept: meanwhile its worker has something to do
+                    yield cell, result
+            for future, (cell, started, worker) in list(running.items()):
+                if worker in fleet.gone and not future.done():
+                    del running[future]
+                    future.cancel()
+                    seconds = time.monotonic() - started
+                    if seconds < SOON and cell.name not in retried:  # handed to a worker that had just gone
+                        retried.add(cell.name)
+                        waiting.append(cell)
+                    else:
+                        yield cell, _lost(cell, seconds, limits, own)
 
 
-def _lost(cell: Cell, error: BaseException, seconds: float, limits: Limits) -> CellResult:
-    """The result of a cell whose worker died."""
+def _look(fleet: Fleet) -> None:
+    """See which workers there are. Raises UserError where the scheduler has gone, or all of them are refused."""
+    try:
+        lines = fleet.look()
+    except (OSError, TimeoutError) as error:
+        raise _gone(type(error).__name__) from error
+    for line in lines:
+        os.write(STDERR, f"{line}\n".encode())
+    if fleet.refused and not fleet.present - set(fleet.refused):
+        raise UserError(f"no worker is left that can be used: {next(iter(fleet.refused.values()))}")
+
+
+def _gone(why: str) -> UserError:
+    """What is said when the scheduler has ended."""
+    return UserError(
+        f"the Dask scheduler has gone ({why}); every finished cell is kept, and the same command goes on from there"
+    )
+
+
+def _result(cell: Cell, future: Any, seconds: float, limits: Limits, own: bool) -> CellResult:
+    """What became of a cell whose future is done."""
+    from distributed import KilledWorker
+
+    if future.status == "finished":
+        result: CellResult = future.result()
+        return result
+    error = None if future.cancelled() else future.exception()
+    if error is None or isinstance(error, KilledWorker):
+        return _lost(cell, seconds, limits, own)
+    return failed(cell, "failed", f"its worker could not run it: {type(error).__name__}: {error}")
+
+
+def _lost(cell: Cell, seconds: float, limits: Limits, own: bool) -> CellResult:
+    """The result of a cell whose worker died; own: the worker is one that this run started."""
     if seconds >= limits.seconds:
         return failed(cell, "timeout", f"took longer than {limits.seconds:g} s and was stopped")
-    return failed(
-        cell,
-        "failed",
-        f"its worker process died ({type(error).__name__}): it crashed, was killed, "
-        f"or used more than {limits.memory_gb:g} GB of memory",
-    )
+    memory = f"more than {limits.memory_gb:g} GB of memory" if own else "more memory than it may"
+    return failed(cell, "failed", f"its worker process died: it crashed, was killed, or used {memory}")
 
 
 @contextmanager
@@ -224,12 +268,17 @@ def _sigint_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def check_scheduler(address: str) -> None:
-    """Raise UserError unless a Dask scheduler answers at this address."""
+def check_scheduler(address: str, cells: Sequence[Cell]) -> None:
+    """Raise UserError unless a Dask scheduler answers at this address, and its workers are as this process is."""
     from distributed import Client
 
+    from benchmarks.fleet import check_workers
+
     try:
-        Client(address, timeout="10s").close()
+        with Client(address, timeout="10s") as client:
+            check_workers(client, cells)
+    except UserError:
+        raise
     except Exception as error:  # an address may be of a kind that is not installed, or needs what is not given
         raise UserError(
             f"no Dask scheduler answers at {address!r} ({error}); "

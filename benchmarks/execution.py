@@ -19,8 +19,10 @@ from benchmarks.errors import UserError, short
 from benchmarks.lookup import Plugin
 from benchmarks.reasons import readable
 from benchmarks.source import versions
+from benchmarks.stamps import in_words
 from benchmarks.store import Store
 from benchmarks.suite import MOST_REPLICATES, Suite
+from metrics.score import Status
 
 RESULTS = Path("results")
 MOST_WORKERS = 1_000
@@ -33,6 +35,17 @@ class Plan:
     suite: Suite
     cells: list[Cell]
     store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a cell: all that a run remembers of it. Its numbers are in the store, however many cells ran."""
+
+    status: Status
+    reason: str = ""
+
+
+OK = Outcome("ok")
 
 
 class Silent:
@@ -54,18 +67,20 @@ def plan(
     replicates: int | None = None,
     device: str = "cpu",
     out: str | Path | None = None,
+    scheduler: str | None = None,
 ) -> Plan:
     """Resolve and check a run. Raises UserError for whatever is wrong, before anything is written.
 
     models, targets: names or path/to/file.py:Object, instead of the suite's. data: a file as the only target, unless
     targets are named too. out: the run's directory, by default results/ and the suite's name (or the data's).
+    scheduler: where it will run; its workers need the device then, and this machine does not.
     """
     chosen = suites.load(suite)
     if replicates is not None and not 1 <= replicates <= MOST_REPLICATES:
         raise UserError(f"--replicates {short(str(replicates))}: there must be at least 1, and at most 1,000")
     if out is not None and not str(out):
         raise UserError("--out is empty; name a directory")
-    _check_device(device)
+    _check_device(device, here=scheduler is None)
     target_plugins = lookup.find_all("target", targets or ([] if data else chosen.targets))
     if data is not None:
         target_plugins = lookup.distinct([*target_plugins, lookup.data(data)])
@@ -97,13 +112,13 @@ def carry_out(
     fresh: bool = False,
     observer: engine.Observer | None = None,
     command: str = "",
-) -> list[CellResult]:
-    """Compute what the store does not hold yet, and write scores.csv and costs.csv; the results in the plan's order.
+) -> list[Outcome]:
+    """Compute what the store does not hold yet, and write scores.csv and costs.csv; what became of each planned cell.
 
     A cell that was failed is tried again. After Ctrl-C the running cells are finished and kept, the tables are
     written of what there is, and KeyboardInterrupt goes on.
     """
-    check_engine(workers, scheduler)
+    check_engine(workers, scheduler, planned.cells)
     watch = observer or Silent()
     store = planned.store
     store.create()
@@ -111,46 +126,54 @@ def carry_out(
         store.tidy()
         if fresh:
             store.clear()
-        store.write_manifest(
-            {
-                "suite": planned.suite.name,
-                "description": planned.suite.model_dump(),
-                "targets": [_about(plugin) for plugin in dict.fromkeys(cell.target for cell in planned.cells)],
-                "models": list(dict.fromkeys(cell.model.name for cell in planned.cells)),
-                "model_sources": {cell.model.name: kept_source(cell.model) for cell in planned.cells},
-                "replicates": planned.cells[0].replicates,
-                "command": command,
-                "versions": versions(),
-                "machine": machine.stamp(),
-                "device": planned.cells[0].device,
-            }
-        )
-        kept = {cell.name: store.load(cell) for cell in planned.cells}
-        done = {name: result for name, result in kept.items() if result is not None and result.status == "ok"}
-        missing = [cell for cell in planned.cells if cell.name not in done]
+        about = {
+            "suite": planned.suite.name,
+            "description": planned.suite.model_dump(),
+            "targets": [_about(plugin) for plugin in dict.fromkeys(cell.target for cell in planned.cells)],
+            "models": list(dict.fromkeys(cell.model.name for cell in planned.cells)),
+            "model_sources": {cell.model.name: kept_source(cell.model) for cell in planned.cells},
+            "replicates": planned.cells[0].replicates,
+            "command": command,
+            "versions": versions(),
+            "machine": machine.stamp(),
+            "device": planned.cells[0].device,
+        }
+        store.write_manifest(about)
+        done: dict[str, Outcome] = {}
+        machines: dict[str, dict[str, str]] = {}
         for cell in planned.cells:
-            if cell.name in done:
-                watch.finished(cell, done[cell.name])
+            kept = store.load(cell)
+            if kept is not None and kept.status == "ok":
+                done[cell.name] = OK
+                machines[in_words(kept.machine)] = kept.machine
+                watch.finished(cell, kept)
+        missing = [cell for cell in planned.cells if cell.name not in done]
         count = workers if workers is not None else max(1, min(os.cpu_count() or 1, len(missing)))
         try:
             with closing(engine.execute(missing, count, scheduler, planned.suite.limits, watch)) as computed:
                 for cell, result in computed:
-                    done[cell.name] = _kept(store, cell, result)
-                    watch.finished(cell, done[cell.name])
+                    result = _kept(store, cell, result)
+                    if result.costs:
+                        machines[in_words(result.machine)] = result.machine
+                    done[cell.name] = OK if result.status == "ok" else Outcome(result.status, result.reason)
+                    watch.finished(cell, result)
         finally:
-            results = [done[cell.name] for cell in planned.cells if cell.name in done]
-            store.write_tables(results)
-    return results
+            finished = [cell for cell in planned.cells if cell.name in done]
+            store.write_tables(store.rows(cell.target.name, cell.model.name) for cell in finished)
+            if len(machines) == 1:  # where there are several, each cost names its own
+                store.write_manifest(about | {"machine": next(iter(machines.values()))})
+    return [done[cell.name] for cell in finished]
 
 
-def check_engine(workers: int | None, scheduler: str | None) -> None:
-    """Raise UserError for a number of processes that there cannot be, and a scheduler that does not answer."""
+def check_engine(workers: int | None, scheduler: str | None, cells: Sequence[Cell]) -> None:
+    """Raise UserError for a number of processes that there cannot be, for a scheduler that does not answer, and for one
+    whose workers cannot run these cells as this process would."""
     if workers is not None and not 0 <= workers <= MOST_WORKERS:
         raise UserError(
             f"--workers {workers}: use 0 to run in this process, or a number of processes up to {MOST_WORKERS:,}"
         )
     if scheduler is not None:
-        engine.check_scheduler(scheduler)
+        engine.check_scheduler(scheduler, cells)
 
 
 def run(
@@ -172,7 +195,8 @@ def run(
     is one process per core, and then a script needs `if __name__ == "__main__":` around the call, as always with
     processes in Python. Raises UserError for bad input.
     """
-    planned = plan(suite, models=models, targets=targets, data=data, replicates=replicates, device=device, out=out)
+    chosen = {"models": models, "targets": targets, "data": data, "replicates": replicates}
+    planned = plan(suite, **chosen, device=device, out=out, scheduler=scheduler)  # type: ignore[arg-type]
     carry_out(planned, workers=workers, scheduler=scheduler, fresh=fresh, command=f"benchmarks.run({suite!r}, …)")
     return planned.store.scores()
 
@@ -197,9 +221,12 @@ def _about(plugin: Plugin) -> dict[str, object]:
     return about | kept_source(plugin)
 
 
-def _check_device(device: str) -> None:
+def _check_device(device: str, here: bool) -> None:
     try:
-        torch.zeros(1, device=device).cpu()
+        if here:
+            torch.zeros(1, device=device).cpu()
+        else:
+            torch.device(device)
     except Exception as error:  # whatever a device that is not there, or is none, makes torch raise
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"--device {short(device)}: {short(why, 200)}; `cpu` always works") from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -14,19 +16,26 @@ LONGEST_PART = 255  # bytes between two slashes of a path, on all that is common
 SUFFIX = ".tmp"
 
 
-def write_bytes(path: Path, data: bytes) -> Path:
-    """Write beside the file, then put it in its place: nobody sees half of it, even if the power goes."""
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file to write beside this one, and to put in its place at the end: nobody sees half, even if the power goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
     try:
         with beside.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
         _sync(path.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write these bytes, whole or not at all."""
+    with written(path) as file:
+        file.write(data)
     return path
 
 

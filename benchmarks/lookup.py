@@ -11,18 +11,19 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 from benchmarks import arguments, names
 from benchmarks.arguments import Arguments
 from benchmarks.errors import UserError, short, unknown
 from benchmarks.files import is_file
+from benchmarks.loading import module_from_file
 from benchmarks.targets.base import Target
 from benchmarks.targets.user_data import load_data
 from metrics.custom import CustomMetric
@@ -68,7 +69,7 @@ class Plugin:
         path, _, attribute = self.source.rpartition(":")
         if not attribute.isidentifier():
             return lambda: load_data(self.source)
-        module = _module_from_file(Path(path)) if path.endswith(".py") else importlib.import_module(path)
+        module = module_from_file(Path(path)) if path.endswith(".py") else importlib.import_module(path)
         if not hasattr(module, attribute):
             valid = [name for name in vars(module) if not name.startswith("_")]
             raise UserError(f"{path} has no {attribute!r}; it has {', '.join(valid)}")
@@ -113,8 +114,8 @@ def find_all(kind: Kind, called: Sequence[str]) -> list[Plugin]:
 
 def distinct(plugins: list[Plugin]) -> list[Plugin]:
     """The same ones. Raises UserError where two of a kind have one name: a run could not tell their cells apart."""
-    written = [plugin.name for plugin in plugins]
-    twice = {plugin.name: plugin.kind for plugin in plugins if written.count(plugin.name) > 1}
+    written = Counter(plugin.name for plugin in plugins)
+    twice = {plugin.name: plugin.kind for plugin in plugins if written[plugin.name] > 1}
     for name, kind in sorted(twice.items()):
         raise UserError(f"{kind} {name} is named twice")
     return plugins
@@ -199,12 +200,3 @@ def _made(plugin: Plugin, found: Callable[[], object]) -> object:
         raise
     except (Exception, SystemExit) as error:
         raise UserError(f"{plugin.source} cannot be made without arguments: {type(error).__name__}: {error}") from error
-
-
-def _module_from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import plain
 from benchmarks.terminal import shown
 
+MOST = 1000  # cells of a run that is shown as a table
+LINES = 20  # running cells that are shown by name otherwise
 SHOWN = ("kl", "w2_squared", "sliced_w2_squared", "w1")
 
 
@@ -26,7 +29,8 @@ class Progress:
         self.cells = cells
         self.console = console
         self.running: dict[str, float] = {}
-        self.results: dict[str, CellResult] = {}
+        self.shown: dict[str, Text] = {}
+        self.failed = 0
         self.kept = 0
         self.began = time.monotonic()
         self.live = Live(console=console, get_renderable=self._draw, refresh_per_second=2, transient=True)
@@ -48,18 +52,21 @@ class Progress:
     def finished(self, cell: Cell, result: CellResult) -> None:
         """Note a result; one that was never started was kept from before."""
         began = self.running.pop(cell.name, None)
-        self.results[cell.name] = result
+        self.shown[cell.name] = Text(plain(brief(result)), style="" if result.status == "ok" else "bold red")
+        self.failed += result.status != "ok"
         self.kept += began is None
         if not self.console.is_terminal:
             took = "kept" if began is None else f"{time.monotonic() - began:.0f} s"
-            line = f"[{len(self.results)}/{len(self.cells)}] {cell.name}: {brief(result)} ({took})"
+            line = f"[{len(self.shown)}/{len(self.cells)}] {cell.name}: {brief(result)} ({took})"
             self.console.print(shown(line), soft_wrap=True)
 
     def _draw(self) -> Group:
-        models = list(dict.fromkeys(cell.model.name for cell in self.cells))
-        targets = {cell.target.name for cell in self.cells}
-        if len(self.cells) < len(models) * len(targets):  # a study: its table would be mostly holes
-            running = (Text(f"{name}: {time.monotonic() - began:.0f} s …") for name, began in self.running.items())
+        models = list(dict.fromkeys(cell.model.name for cell in self.cells[:MOST]))
+        targets = {cell.target.name for cell in self.cells[:MOST]}
+        # The table of a study would be mostly holes, and that of a very large run nobody can see.
+        if len(self.cells) < len(models) * len(targets) or len(self.cells) > MOST:
+            first = itertools.islice(self.running.items(), LINES)
+            running = (Text(f"{name}: {time.monotonic() - began:.0f} s …") for name, began in first)
             return Group(*running, Text(self._summary(), style="dim"))
         table = Table(box=None, padding=(0, 1), header_style="bold")
         table.add_column("target")
@@ -73,22 +80,20 @@ class Progress:
         return Group(table, Text(self._summary(), style="dim"))
 
     def _entry(self, cell: Cell) -> Text:
-        if cell.name in self.results:
-            result = self.results[cell.name]
-            return Text(plain(brief(result)), style="" if result.status == "ok" else "bold red")
+        if cell.name in self.shown:
+            return self.shown[cell.name]
         if cell.name in self.running:
             return Text(f"{time.monotonic() - self.running[cell.name]:.0f} s …", style="yellow")
         return Text("·", style="dim")
 
     def _summary(self) -> str:
-        done = len(self.results)
-        failed = sum(result.status != "ok" for result in self.results.values())
+        done = len(self.shown)
         elapsed = time.monotonic() - self.began
         left = "estimating" if done == self.kept else f"{elapsed / (done - self.kept) * (len(self.cells) - done):.0f} s"
         shown = "entries: KL in nats where p* is known, else debiased W2²"
         return (
             f"{done} of {len(self.cells)} cells done ({self.kept} kept from before), {len(self.running)} running, "
-            f"{failed} failed, {elapsed:.0f} s so far, about {left} left; {shown}"
+            f"{self.failed} failed, {elapsed:.0f} s so far, about {left} left; {shown}"
         )
 
 

@@ -30,11 +30,11 @@ def unguarded(value: str) -> str:
     return value[1:] if value.startswith("'") and FORMULA.match(value) else value
 
 
-def to_csv(frame: pd.DataFrame) -> str:
-    """The frame as CSV, without its index."""
+def to_csv(frame: pd.DataFrame, *, header: bool = True) -> str:
+    """The frame as CSV, without its index; header: with the line that names the columns."""
     safe = pd.DataFrame({i: _column(frame.iloc[:, i]) for i in range(frame.shape[1])}, index=frame.index)
     safe.columns = pd.Index([guarded(name) for name in frame.columns])
-    return str(safe.to_csv(index=False, lineterminator="\n"))
+    return str(safe.to_csv(index=False, header=header, lineterminator="\n"))
 
 
 def _column(column: pd.Series) -> pd.Series:

@@ -7,13 +7,15 @@ loaded. A file is believed only if its key is the cell's and its checksum is rig
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import shutil
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from tempfile import TemporaryFile
+from typing import IO, Any, get_args
 
 import filelock
 import pandas as pd
@@ -26,11 +28,12 @@ from benchmarks import manifest as manifests
 from benchmarks import names, spreadsheet
 from benchmarks.cell import Cell, CellResult
 from benchmarks.errors import UserError
-from benchmarks.files import check_folder, encoded, is_abandoned, is_beside, is_file, write_bytes, write_text
+from benchmarks.files import check_folder, encoded, is_abandoned, is_beside, is_file, write_bytes, written
 from benchmarks.stamps import in_words
 from metrics.score import Status
 
 MANIFEST = "run.json"
+BATCH = 500  # cells whose rows are in memory at once while tables are written
 CHECKSUM = "checksum"
 WRITTEN = (".lock", "cells", "scores.csv", "costs.csv", "metrics", "tables", "figures", "index.html", "README.md")
 SCORE_COLUMNS = ["target", "model", "replicate", "metric", "value", "error", "status", "reason"]
@@ -172,20 +175,11 @@ class Store:
             with safetensors.safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             checksum = header.pop("checksum", None)
-            if checksum != _checksum(header, tensors) or header["status"] not in get_args(Status):
+            if checksum != _checksum(header, tensors):
                 return None
-            key = header["key"]
-            result = CellResult(
-                status=header["status"],  # type: ignore[arg-type]
-                reason=header["reason"],
-                scores=_rows(header["scores"], SCORE_COLUMNS, cell),
-                costs=_rows(header["costs"], COST_COLUMNS, cell),
-                arrays=tensors,
-                machine=_stamp(header["machine"]),
-            )
+            return header["key"], _result(header, tensors, cell)
         except DAMAGED:
             return None
-        return key, result
 
     def stamp(self, target: str, model: str) -> str:
         """The machine that a cell says it was computed on, in words; nothing where there is no readable cell."""
@@ -195,17 +189,38 @@ class Store:
         except DAMAGED:
             return ""
 
-    def write_tables(self, results: list[CellResult]) -> None:
+    def rows(self, target: str, model: str) -> CellResult | None:
+        """A cell without its arrays, which are not read and so not verified; None where there is no readable one."""
+        try:
+            return _result(_header(self.path(target, model)), {}, (target, model))
+        except DAMAGED:
+            return None
+
+    def write_tables(self, results: Iterable[CellResult | None]) -> None:
         """scores.csv and costs.csv, from which everything else is made. Times are apart: scores are reproducible.
 
-        Costs name their machine where there are several: times are never compared across them.
+        Costs name their machine where there are several: times are never compared across them. Results are taken one
+        after the other, so that a run of any size fits into memory; None is none.
         """
-        scores = pd.DataFrame([_written(row) for result in results for row in result.scores], columns=SCORE_COLUMNS)
-        rows = [row | {"machine": in_words(result.machine)} for result in results for row in result.costs]
-        several = len({row["machine"] for row in rows}) > 1
-        costs = pd.DataFrame(rows, columns=[*COST_COLUMNS, *(["machine"] if several else [])])
-        write_text(self.folder / "scores.csv", spreadsheet.to_csv(scores))
-        write_text(self.folder / "costs.csv", spreadsheet.to_csv(costs))
+        machines: set[str] = set()
+        with (
+            written(self.folder / "scores.csv") as scores,
+            written(self.folder / "costs.csv") as costs,
+            TemporaryFile(dir=self.folder) as plain,
+            TemporaryFile(dir=self.folder) as named,
+        ):
+            _append(scores, [], SCORE_COLUMNS, header=True)
+            _append(plain, [], COST_COLUMNS, header=True)
+            _append(named, [], [*COST_COLUMNS, "machine"], header=True)
+            for some in _batches(result for result in results if result is not None):
+                rows = [row | {"machine": in_words(result.machine)} for result in some for row in result.costs]
+                machines |= {str(row["machine"]) for row in rows}
+                _append(scores, [row for result in some for row in result.scores], SCORE_COLUMNS)
+                _append(plain, rows, COST_COLUMNS)
+                _append(named, rows, [*COST_COLUMNS, "machine"])
+            chosen = named if len(machines) > 1 else plain
+            chosen.seek(0)
+            shutil.copyfileobj(chosen, costs)
 
     def renew_tables(self) -> None:
         """scores.csv and costs.csv from the cells that are there: after a run that was killed before it wrote them.
@@ -215,9 +230,8 @@ class Store:
         manifest = self.described()
         if not (self.folder / "cells").is_dir():
             return
-        cells = [(target["name"], model) for target in manifest["targets"] for model in manifest["models"]]
-        found = [self.read(target, model) for target, model in cells]
-        self.write_tables([result for result in found if result is not None])
+        cells = ((target["name"], model) for target in manifest["targets"] for model in manifest["models"])
+        self.write_tables(self.read(target, model) for target, model in cells)
 
     def scores(self, *, exact: bool = False) -> pd.DataFrame:
         """scores.csv; exact: to the last bit of every number, which takes longer. Raises UserError without one."""
@@ -257,6 +271,33 @@ class Store:
             which = f"{first['metric']} of {first['target']} × {first['model']}, replicate {first['replicate']}"
             raise UserError(f"{path} has two rows for {which}")
         return found
+
+
+def _result(header: Mapping[str, str], tensors: dict[str, Tensor], cell: tuple[str, str]) -> CellResult:
+    """What a cell's file says. Raises one of DAMAGED where its content is not that of a cell."""
+    if header["status"] not in get_args(Status):
+        raise ValueError("no status")
+    return CellResult(
+        status=header["status"],  # type: ignore[arg-type]
+        reason=header["reason"],
+        scores=_rows(header["scores"], SCORE_COLUMNS, cell),
+        costs=_rows(header["costs"], COST_COLUMNS, cell),
+        arrays=tensors,
+        machine=_stamp(header["machine"]),
+    )
+
+
+def _batches(results: Iterator[CellResult]) -> Iterator[list[CellResult]]:
+    """The same ones, some at a time: a table of pandas for each of them alone would take far longer."""
+    while some := list(itertools.islice(results, BATCH)):
+        yield some
+
+
+def _append(file: IO[bytes], rows: Sequence[Mapping[str, Any]], columns: list[str], *, header: bool = False) -> None:
+    """Lines of a CSV file. Numbers are floats in every batch, so that a batch's lines do not depend on the others'."""
+    numbers = {name: float for name in ("value", "error") if name in columns}
+    table = pd.DataFrame([_written(row) for row in rows], columns=columns).astype(numbers)
+    file.write(spreadsheet.to_csv(table, header=header).encode())
 
 
 def _written(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Reader:
                 assert importlib.util.find_spec(arguments[1]) is not None, line
                 for extra in re.findall(r"\[(\w+)\]", line):
                     assert extra in PROJECT["project"]["optional-dependencies"], line
-            case "pytest" | "ruff" | "mypy" | "git" | "cd":
+            case "pytest" | "ruff" | "mypy" | "git" | "cd" | "dask" | "helm" | "kubectl":
                 pass
             case _:
                 raise AssertionError(f"the guides' tests do not know what to do with {line!r}")

@@ -38,12 +38,6 @@ def test_scores_are_tidy_and_the_oracle_is_at_the_floor(tiny, tmp_path):
     assert (w2["value"].abs() < 5 * w2["error"]).all()
 
 
-def test_workers_do_not_change_a_byte(tiny, tmp_path):
-    benchmarks.run(tiny, out=tmp_path / "here", workers=0)
-    benchmarks.run(tiny, out=tmp_path / "there", workers=2)
-    assert (tmp_path / "here" / "scores.csv").read_bytes() == (tmp_path / "there" / "scores.csv").read_bytes()
-
-
 def test_a_scheduler_that_is_already_there_gives_the_same_bytes(tiny, tmp_path):
     from distributed import LocalCluster
 

@@ -105,7 +105,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     def stop(*_: object, **__: object) -> None:
         raise typer.Exit(0)
 
-    def silent(address: str) -> None:
+    def silent(address: str, _: object) -> None:
         raise UserError(f"no Dask scheduler answers at {address!r}")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,0 +1,82 @@
+"""Runs of many cells: what the client keeps does not grow with them, and the report stays one that opens."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+
+import pandas as pd
+
+from benchmarks import execution, scale
+from benchmarks.cell import CellResult
+from benchmarks.content import content_of
+from benchmarks.report.excerpt import excerpt
+
+
+class Alive:
+    """Counts the results that are in memory when a cell comes back, now and then."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self.seen = 0
+
+    def started(self, cell) -> None:
+        pass
+
+    def finished(self, cell, result) -> None:
+        self.seen += 1
+        if self.seen % 20 == 0:
+            self.most = max(self.most, sum(type(each) is CellResult for each in gc.get_objects()))
+
+
+def run(monkeypatch, tmp_path, cells: int, observer=None) -> execution.Plan:
+    monkeypatch.setattr("benchmarks.engine.run_cell", scale.trivial)
+    planned = scale.planned(cells, tmp_path)
+    execution.carry_out(planned, workers=0, observer=observer)
+    return planned
+
+
+def test_no_result_stays_in_memory(monkeypatch, tmp_path):
+    alive = Alive()
+    planned = run(monkeypatch, tmp_path, 40, alive)
+    execution.carry_out(planned, workers=0, observer=alive)  # all of them are kept by now
+    assert 0 < alive.most <= 4
+
+
+def test_tables_do_not_depend_on_how_many_cells_are_written_at_once(monkeypatch, tmp_path):
+    planned = run(monkeypatch, tmp_path, 40)
+    tables = [(planned.store.folder / name).read_bytes() for name in ("scores.csv", "costs.csv")]
+    monkeypatch.setattr("benchmarks.store.BATCH", 7)
+    planned.store.renew_tables()
+    assert tables == [(planned.store.folder / name).read_bytes() for name in ("scores.csv", "costs.csv")]
+
+
+def test_a_run_on_another_machine_says_which(monkeypatch, tmp_path):
+    elsewhere = {"processor": "another", "cores": "99"}
+    monkeypatch.setattr("benchmarks.engine.run_cell", lambda cell: replace(scale.trivial(cell), machine=elsewhere))
+    planned = scale.planned(2, tmp_path)
+    execution.carry_out(planned, workers=0)
+    assert planned.store.manifest()["machine"] == elsewhere
+
+
+def test_a_run_that_is_too_large_to_be_shown_is_excerpted_and_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.report.excerpt.MODELS", 3)
+    planned = run(monkeypatch, tmp_path, 100)
+    content = excerpt(content_of(planned.store))
+    assert (len(content.models), len(content.targets)) == (3, 20)
+    assert len(content.scores) < len(planned.store.scores())
+    shown = content.provenance["shown here"]
+    assert shown.startswith("3 of 5 models (those with the best ranks by ")
+    assert "20 of 20 targets" in shown
+    scores = planned.store.scores()
+    values = scores[scores["metric"] == "w2_squared"].pivot_table("value", "model", "target")
+    ranks = values.rank().median(axis=1)
+    assert ranks[content.models].max() <= ranks.drop(content.models).min()
+    assert set(content.costs["model"]) == set(content.models)
+
+
+def test_the_measurement_itself():
+    found = scale.measure(6, workers=0, report=False)
+    assert found["cells"] == 6
+    assert found["cells a second"] > 0
+    assert "|       6 |" in scale.markdown(pd.DataFrame([found]))
