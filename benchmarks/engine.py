@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from benchmarks.fleet import Fleet
 
 SOON = 3.0  # seconds: a cell whose worker is gone by then may not have reached it
+GRACE = 10.0  # seconds past its limit after which a worker, which should have ended itself, is ended from outside
 STDERR = 2  # a signal handler may come in the middle of anything that prints
 
 
@@ -159,15 +160,30 @@ def _execute_on_dask(
                     submit()  # before the result is kept: meanwhile its worker has something to do
                     yield cell, result
             for future, (cell, started, worker) in list(running.items()):
-                if worker in fleet.gone and not future.done():
-                    del running[future]
-                    future.cancel()
-                    seconds = time.monotonic() - started
-                    if seconds < SOON and cell.name not in retried:  # handed to a worker that had just gone
-                        retried.add(cell.name)
-                        waiting.append(cell)
-                    else:
-                        yield cell, _lost(cell, seconds, limits, own)
+                seconds = time.monotonic() - started
+                overdue = seconds > limits.seconds + GRACE
+                if future.done() or not (overdue or worker in fleet.gone):
+                    continue
+                del running[future]
+                future.cancel()
+                if overdue:
+                    _end(client, fleet, worker)
+                if seconds < SOON and cell.name not in retried:  # handed to a worker that had just gone
+                    retried.add(cell.name)
+                    waiting.append(cell)
+                else:
+                    yield cell, _lost(cell, seconds, limits, own)
+
+
+def _end(client: Any, fleet: Fleet, worker: str) -> None:
+    """End a worker that neither comes to its end nor ends itself: a stopped process, or one that is cut off."""
+    fleet.admitted.discard(worker)
+    try:
+        ended = client.restart_workers([worker], timeout=GRACE, raise_for_error=False).get(worker) == "OK"
+    except (OSError, ValueError, TimeoutError):  # there is no nanny that could
+        ended = False
+    if not ended:
+        fleet.refused[worker] = f"worker {worker} does not answer"
 
 
 def _look(fleet: Fleet) -> None:

@@ -90,6 +90,13 @@ class HangsInC(Faulty):
         re.match(r"(a|a)+$", "a" * 200 + "b")
 
 
+class Stops(Faulty):
+    """Is stopped, as by a debugger or a batch system: not even its own watchdog gets a turn."""
+
+    def go_wrong(self):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
 class Eats(Faulty):
     """Allocates without end, bit by bit."""
 

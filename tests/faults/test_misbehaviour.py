@@ -30,6 +30,7 @@ REASONS = {
     "ExitsAtOnce": ("failed", DIED),
     "KillsItself": ("failed", DIED),
     "HangsInC": ("timeout", f"took longer than {LIMIT} s"),
+    "Stops": ("timeout", f"took longer than {LIMIT} s"),
     "Gulps": ("failed", "used more than 1.5 GB of memory"),
     "AsksForTooMuch": ("failed", "can't allocate memory"),
     "DensityNaN": ("untrusted", ""),
