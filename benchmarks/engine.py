@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Protocol
 
+import psutil
+
 from benchmarks.baggage import Baggage, unpacked
 from benchmarks.cell import Cell, CellResult, failed, run_cell
 from benchmarks.errors import UserError
@@ -178,12 +180,14 @@ def _execute_on_dask(
 def _end(client: Any, fleet: Fleet, worker: str) -> None:
     """End a worker that neither comes to its end nor ends itself: a stopped process, or one that is cut off."""
     fleet.admitted.discard(worker)
-    try:
-        ended = client.restart_workers([worker], timeout=GRACE, raise_for_error=False).get(worker) == "OK"
-    except (OSError, ValueError, TimeoutError):  # there is no nanny that could
-        ended = False
-    if not ended:
+    killed = client.run(_kill, workers=[worker], nanny=True, on_error="return")
+    if killed != {worker: None}:  # it has no nanny, or that does not answer either
         fleet.refused[worker] = f"worker {worker} does not answer"
+
+
+def _kill(dask_worker: Any) -> None:
+    """On a nanny: kill its worker; it then brings another one."""
+    psutil.Process(dask_worker.pid).kill()
 
 
 def _look(fleet: Fleet) -> None:

@@ -1,12 +1,11 @@
 """What a run costs beside its cells: throughput, the client's memory, and the report, against the number of cells.
 
 A cell here is trivial: its worker makes up the scores. All else is a run's own: keys, Dask, one file per cell, tables.
-`python -m benchmarks.scale --cells 100 1000 --out FOLDER` writes scale.md and scale.csv; `--report` also makes reports.
+`python -m benchmarks.scale --out results/published` makes the table and the figure that benchmarks/README.md shows.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import math
 import tempfile
@@ -14,18 +13,24 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 from unittest import mock
 
 import pandas as pd
 import psutil
+import seaborn as sns
 import torch
+import typer
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from benchmarks import engine, execution, machine
 from benchmarks.cell import Cell, CellResult
 from benchmarks.content import content_of
-from benchmarks.files import write_text
-from benchmarks.report import write_report
+from benchmarks.files import write_bytes, write_text
+from benchmarks.report import style, write_report
 from benchmarks.report.excerpt import excerpt
 from metrics import METRICS
 
@@ -50,10 +55,12 @@ def trivial(cell: Cell, _seconds: float = 0) -> CellResult:
 
 
 class Clock:
-    """When the first and the last cell came back: between them the run is under way."""
+    """When cells came back, and how much memory the client had by then: at the first cell, and then every second."""
 
     def __init__(self) -> None:
-        self.first = self.last = 0.0
+        self.first = self.last = self._noted = 0.0
+        self.done = 0
+        self.course: list[dict[str, float]] = []
 
     def started(self, cell: Cell) -> None:
         """Nothing."""
@@ -62,6 +69,10 @@ class Clock:
         """Note the time."""
         self.last = time.perf_counter()
         self.first = self.first or self.last
+        self.done += 1
+        if self.last - self._noted >= 1:
+            self._noted = self.last
+            self.course.append({"done": self.done, "seconds": self.last - self.first, "memory": resident()})
 
 
 def planned(cells: int, folder: Path) -> execution.Plan:
@@ -79,7 +90,15 @@ def planned(cells: int, folder: Path) -> execution.Plan:
     )
 
 
-def measure(cells: int, workers: int, report: bool) -> dict[str, object]:
+@dataclass(frozen=True)
+class Found:
+    """Of one run: its row in the table, and its course: cells done, seconds and the client's megabytes by then."""
+
+    row: dict[str, object]
+    course: pd.DataFrame
+
+
+def measure(cells: int, workers: int, report: bool) -> Found:
     """One run in a folder that is deleted afterwards."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -92,7 +111,7 @@ def measure(cells: int, workers: int, report: bool) -> dict[str, object]:
         done = time.perf_counter()
         execution.carry_out(plan, workers=workers)
         again = time.perf_counter()
-        found: dict[str, object] = {
+        row: dict[str, object] = {
             "cells": len(plan.cells),
             "workers": workers,
             "plan (s)": round(ready - began, 1),
@@ -107,21 +126,26 @@ def measure(cells: int, workers: int, report: bool) -> dict[str, object]:
         if report:
             with memory() as used:
                 write_report(excerpt(content_of(plan.store)), folder / "run")
-            found["report (s)"] = round(time.perf_counter() - again, 1)
-            found["report's largest memory (MB)"] = round(max(used))
-            found["page (MB)"] = round((folder / "run" / "index.html").stat().st_size / 1e6, 1)
-        return found
+            row["report (s)"] = round(time.perf_counter() - again, 1)
+            row["report's largest memory (MB)"] = round(max(used))
+            row["page (MB)"] = round((folder / "run" / "index.html").stat().st_size / 1e6, 1)
+        return Found(row, pd.DataFrame(clock.course).assign(cells=len(plan.cells)))
+
+
+def resident() -> float:
+    """This process's resident memory in megabytes."""
+    return float(psutil.Process().memory_info().rss / 1e6)
 
 
 @contextmanager
 def memory() -> Iterator[list[float]]:
-    """This process's resident memory in megabytes, every tenth of a second until the end."""
-    used = [psutil.Process().memory_info().rss / 1e6]
+    """The resident memory, every tenth of a second until the end."""
+    used = [resident()]
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.1):
-            used.append(psutil.Process().memory_info().rss / 1e6)
+            used.append(resident())
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -130,6 +154,30 @@ def memory() -> Iterator[list[float]]:
     finally:
         ended.set()
         thread.join()
+
+
+def figure(courses: pd.DataFrame) -> Figure:
+    """Cells a second, and the client's memory, against the cells that are done; a line for each run."""
+    sizes = sorted(set(courses["cells"]))
+    with style.look():
+        drawing = style.canvas(3.2)
+        panels = drawing.subplots(1, 2, sharex=True)
+        for colour, size in zip(sns.color_palette("colorblind"), sizes, strict=False):
+            course = courses[courses["cells"] == size]
+            course = course.iloc[:: math.ceil(len(course) / 50)]
+            rate = course["done"].diff() / course["seconds"].diff()
+            panels[0].plot(course["done"], rate, color=colour, label=f"{size:,} cells", marker=".")
+            panels[1].plot(course["done"], course["memory"], color=colour, marker=".")
+        for axes, name in zip(panels, ("cells a second", "the client’s memory (MB)"), strict=True):
+            axes.set(xscale="log", ylim=(0, 1.15 * axes.get_ylim()[1]), xlabel="cells done")
+            axes.set_title(name, loc="left", fontweight="bold")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.grid(axis="y")
+            sns.despine(ax=axes)
+        panels[0].legend(frameon=False)
+        drawing.subplots_adjust(left=0.06, right=0.99, top=0.9, bottom=0.15, wspace=0.12)
+    return drawing
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -141,24 +189,26 @@ def markdown(frame: pd.DataFrame) -> str:
     )
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--cells", type=int, nargs="+", default=[100, 1_000, 10_000])
-    parser.add_argument("--workers", type=int, default=2, help="processes; 0 is without Dask")
-    parser.add_argument("--report", action="store_true")
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    rows = []
-    for cells in arguments.cells:
-        rows.append(measure(cells, arguments.workers, arguments.report))
-        print(rows[-1], flush=True)
-        if arguments.out is not None:  # after each: the largest may take hours
-            write_text(arguments.out / "scale.md", markdown(pd.DataFrame(rows)))
-            write_text(arguments.out / "scale.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+def run(
+    out: Annotated[Path, typer.Option(help="Folder for the table and the figure.")],
+    cells: Annotated[list[int], typer.Option(help="Sizes of runs.")] = [100, 1_000, 10_000, 100_000],  # noqa: B006
+    workers: Annotated[int, typer.Option(help="Processes; 0 is without Dask.")] = 2,
+    report: Annotated[bool, typer.Option(help="Make each run's report, too.")] = True,
+) -> None:
+    """Measure, about half an hour on two cores, and write tables/scale.md, .csv and figures/scale.png, .svg."""
+    every: list[Found] = []
+    for size in cells:
+        every.append(measure(size, workers, report))
+        typer.echo(every[-1].row)
+        table = pd.DataFrame([found.row for found in every])
+        write_text(out / "tables" / "scale.md", markdown(table))  # after each: the largest takes long
+        write_text(out / "tables" / "scale.csv", table.to_csv(index=False, lineterminator="\n"))
+        drawing = figure(pd.concat([found.course for found in every]))
+        for suffix in ("png", "svg"):
+            write_bytes(out / "figures" / f"scale.{suffix}", style.encode(drawing, suffix))
 
 
 if __name__ == "__main__":
     from benchmarks import scale  # so that a worker finds what it is to compute by the module's name
 
-    scale.main()
+    typer.run(scale.run)

@@ -75,8 +75,10 @@ def test_a_run_that_is_too_large_to_be_shown_is_excerpted_and_says_so(monkeypatc
     assert set(content.costs["model"]) == set(content.models)
 
 
-def test_the_measurement_itself():
-    found = scale.measure(6, workers=0, report=False)
-    assert found["cells"] == 6
-    assert found["cells a second"] > 0
-    assert "|       6 |" in scale.markdown(pd.DataFrame([found]))
+def test_the_measurement_itself(tmp_path):
+    scale.run(tmp_path, cells=[6, 9], workers=0, report=False)
+    table = pd.read_csv(tmp_path / "tables" / "scale.csv")
+    assert list(table["cells"]) == [6, 9]
+    assert (table["cells a second"] > 0).all()
+    assert "|       9 |" in (tmp_path / "tables" / "scale.md").read_text()
+    assert (tmp_path / "figures" / "scale.png").stat().st_size > 1_000

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import chdir
 from pathlib import Path
 from random import Random
 
+from benchmarks import engine, execution
 from tests.faults.place import FAULTY, Place
 from tests.faults.tally import Tally
 from tests.faults.undisturbed import Undisturbed
@@ -38,3 +40,18 @@ def inflict(undisturbed: Undisturbed, folder: Path, rng: Random, times: int) -> 
 
 def test_a_worker_is_killed_in_the_middle_of_a_cell(undisturbed, folder, rng):
     inflict(undisturbed, folder, rng, 1).check()
+
+
+def test_a_worker_that_is_stopped_is_replaced(undisturbed, folder, monkeypatch):
+    """Not even its own watchdog gets a turn: it is ended from outside."""
+    monkeypatch.setattr(engine, "GRACE", 2.0)
+    models = [f"{FAULTY}:Stops", "gaussian"]
+    place = Place(folder / "stopped", models, ["bimodal"], seconds=5)
+    with chdir(place.folder):
+        planned = execution.plan("suite.toml", models=models, targets=["bimodal"], out="run")
+        stopped, gaussian = execution.carry_out(planned, workers=1)
+    assert (stopped.status, stopped.reason) == ("timeout", "took longer than 5 s and was stopped")
+    assert gaussian.status == "ok"
+    (place.folder / "healthy").touch()
+    assert place.settle() == ["bimodal × Stops"]
+    assert place.scores() == undisturbed.scores(models, ["bimodal"])
