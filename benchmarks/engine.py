@@ -7,21 +7,20 @@ nothing else: it is not tried again, and Dask's nanny brings a dead worker back.
 from __future__ import annotations
 
 import faulthandler
-import logging
 import os
 import queue
 import signal
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 
 from benchmarks.baggage import Baggage, unpacked
 from benchmarks.cell import Cell, CellResult, failed, run_cell
+from benchmarks.cluster import address_of
 from benchmarks.errors import UserError
 from benchmarks.suite import Limits
 
@@ -93,6 +92,24 @@ def execute(
             raise KeyboardInterrupt
 
 
+def check_scheduler(address: str, cells: Sequence[Cell]) -> None:
+    """Raise UserError unless a Dask scheduler answers at this address, and its workers are as this process is."""
+    from distributed import Client
+
+    from benchmarks.fleet import check_workers
+
+    try:
+        with Client(address, timeout="10s") as client:
+            check_workers(client, cells)
+    except UserError:
+        raise
+    except Exception as error:  # an address may be of a kind that is not installed, or needs what is not given
+        raise UserError(
+            f"no Dask scheduler answers at {address!r} ({error}); "
+            "start one with `dask scheduler`, or leave out --scheduler"
+        ) from error
+
+
 def run_contained(cell: Cell) -> CellResult:
     """`run_cell`, also for a model that wants to end the process: sys.exit is no Exception."""
     try:
@@ -125,7 +142,7 @@ def _execute_on_dask(
 
     from benchmarks.fleet import EVERY, Fleet
 
-    with _cluster(workers, scheduler, limits) as address, Client(address, timeout="30s") as client:
+    with address_of(workers, scheduler, limits) as address, Client(address, timeout="30s") as client:
         travelling = () if scheduler is None else cells  # to machines that have neither their files nor their folders
         fleet, baggage = Fleet(client, travelling), Baggage(travelling)
         waiting = list(reversed(cells))
@@ -228,79 +245,3 @@ def _lost(cell: Cell, seconds: float, limits: Limits, own: bool) -> CellResult:
         return failed(cell, "timeout", f"took longer than {limits.seconds:g} s and was stopped")
     memory = f"more than {limits.memory_gb:g} GB of memory" if own else "more memory than it may"
     return failed(cell, "failed", f"its worker process died: it crashed, was killed, or used {memory}")
-
-
-@contextmanager
-def _cluster(workers: int, scheduler: str | None, limits: Limits) -> Iterator[str]:
-    """The address of a scheduler: the one given, or that of a cluster of single-threaded processes started here."""
-    import dask
-    from distributed import LocalCluster
-
-    if scheduler is not None:
-        yield scheduler
-        return
-    settings = {
-        "distributed.scheduler.allowed-failures": 0,
-        # Told by the clock on the wall: if that jumps, every worker would be taken for dead. A cell has its own limit.
-        "distributed.scheduler.worker-ttl": None,
-        # Else a worker that dies twice within so many seconds, or takes longer to come back, is given up for good.
-        "distributed.deploy.lost-worker-timeout": 10**8,
-        "distributed.worker.memory.target": False,
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.pause": False,
-        "distributed.worker.memory.terminate": 0.95,
-        "distributed.admin.system-monitor.gil.enabled": False,
-        "distributed.worker.preload": ["benchmarks.worker"],
-        "distributed.nanny.pre-spawn-environ": {
-            "OMP_NUM_THREADS": 1,
-            "MKL_NUM_THREADS": 1,
-            "OPENBLAS_NUM_THREADS": 1,
-            # Dask's own setting gives freed memory back at once, and with either of these alone glibc maps every large
-            # tensor anew: a third of a run's time is then page faults.
-            "MALLOC_TRIM_THRESHOLD_": 2**30,
-            "MALLOC_MMAP_THRESHOLD_": 2**30,
-        },
-    }
-    with dask.config.set(settings):
-        with _sigint_blocked():
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=f"{limits.memory_gb}GB",
-                dashboard_address=":0",  # any free port: two runs may share a machine
-                silence_logs=logging.CRITICAL,
-            )
-        with cluster:
-            yield cluster.scheduler_address
-
-
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Ctrl-C waits until this is over; threads and processes that begin meanwhile, and theirs, never see it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def check_scheduler(address: str, cells: Sequence[Cell]) -> None:
-    """Raise UserError unless a Dask scheduler answers at this address, and its workers are as this process is."""
-    from distributed import Client
-
-    from benchmarks.fleet import check_workers
-
-    try:
-        with Client(address, timeout="10s") as client:
-            check_workers(client, cells)
-    except UserError:
-        raise
-    except Exception as error:  # an address may be of a kind that is not installed, or needs what is not given
-        raise UserError(
-            f"no Dask scheduler answers at {address!r} ({error}); "
-            "start one with `dask scheduler`, or leave out --scheduler"
-        ) from error

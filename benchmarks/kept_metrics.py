@@ -16,9 +16,10 @@ import pandas as pd
 from pydantic import BaseModel, StrictStr, TypeAdapter, ValidationError
 
 from benchmarks import names, spreadsheet
+from benchmarks.csv_tables import SCORE_COLUMNS
 from benchmarks.errors import UserError
 from benchmarks.files import encoded, write_bytes
-from benchmarks.store import CHECKSUM, SCORE_COLUMNS, Store, digest_of
+from benchmarks.store import CHECKSUM, Store, digest_of
 from metrics.catalogue import METRICS, Metric
 
 FOLDER = "metrics"

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from benchmarks import again, kept_metrics, lookup
 from benchmarks.cell import CellResult, single_threaded
+from benchmarks.csv_tables import SCORE_COLUMNS
 from benchmarks.draws import held_out_samples
 from benchmarks.errors import UserError
 from benchmarks.lookup import ORACLE, Plugin, digest
 from benchmarks.seeds import generator
 from benchmarks.source import versions
-from benchmarks.store import SCORE_COLUMNS, Store
+from benchmarks.store import Store
 from benchmarks.targets.base import Target
 from metrics import METRICS, Sizes
 from metrics.custom import CustomMetric, Function, custom_score

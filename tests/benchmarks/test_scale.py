@@ -46,7 +46,7 @@ def test_no_result_stays_in_memory(monkeypatch, tmp_path):
 def test_tables_do_not_depend_on_how_many_cells_are_written_at_once(monkeypatch, tmp_path):
     planned = run(monkeypatch, tmp_path, 40)
     tables = [(planned.store.folder / name).read_bytes() for name in ("scores.csv", "costs.csv")]
-    monkeypatch.setattr("benchmarks.store.BATCH", 7)
+    monkeypatch.setattr("benchmarks.csv_tables.BATCH", 7)
     planned.store.renew_tables()
     assert tables == [(planned.store.folder / name).read_bytes() for name in ("scores.csv", "costs.csv")]
 
