@@ -54,7 +54,7 @@ class Description(BaseModel):
     train: Size | None = None
     models: list[StrictStr] = []
     targets: list[StrictStr] = []
-    sizes: dict[StrictStr, Size] = {}
+    sizes: dict[StrictStr, Size] | None = None
     budget: dict[StrictStr, StrictInt | StrictFloat | None] = {}
     limits: dict[StrictStr, StrictInt | StrictFloat | None] = {}
 
@@ -91,7 +91,7 @@ def check(content: Mapping[str, Any], path: Path, *, whole: bool = False) -> Non
         return
     about = found.description
     parts: dict[str, object] = {key: getattr(found, key) for key in Manifest.model_fields}
-    parts |= {"description.description": about.description, "description.train": about.train}
+    parts |= {f"description.{key}": getattr(about, key) for key in ("description", "train", "sizes")}
     parts |= {f"targets.{i}.dimension": target.dimension for i, target in enumerate(found.targets or ())}
     missing = [key for key, value in parts.items() if value is None]
     if missing:

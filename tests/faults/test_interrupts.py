@@ -71,6 +71,7 @@ def test_twice_is_now(folder, workers):
     place = Place(folder, ["gaussian", f"{FAULTY}:Endless"], workers=workers)
     process = place.start()
     place.wait_until(process, "started")
+    place.wait_until(process, "run/cells/bimodal/gaussian.safetensors")  # a worker has the next cell while it is kept
     kept = place.cells()
     ctrl_c(process)
     time.sleep(0.5)

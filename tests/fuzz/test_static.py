@@ -23,13 +23,17 @@ CALLS = {
 }
 METHODS = {"to_pickle", "read_pickle", "exec_module", "import_module", "import_string"}
 ALLOWED = {
-    ("benchmarks/lookup.py", "exec_module"),  # plug-ins, which the user has named by path
+    ("benchmarks/loading.py", "exec_module"),  # plug-ins, which the user has named by path
+    ("benchmarks/loading.py", "import_module"),  # or the package that they are part of
     ("benchmarks/lookup.py", "import_module"),  # or by an entry point
     ("benchmarks/speed/rivals.py", "import_module"),  # pythae, which need not be installed
     ("benchmarks/machine.py", "ctypes"),  # glibc is asked to give freed memory back
 }
 #: What makes a report of what a run holds, which others may have made.
-READING = ("content", "kept_metrics", "store", "manifest", "names", "spreadsheet", "files", "compare", "merge")
+READING = (
+    *("content", "kept_metrics", "store", "csv_tables", "manifest"),
+    *("names", "spreadsheet", "files", "compare", "merge"),
+)
 REPORT = [
     *sorted((ROOT / "benchmarks" / "report").glob("*.py")),
     *(ROOT / "benchmarks" / f"{name}.py" for name in READING),
