@@ -12,8 +12,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 from unittest import mock
@@ -80,12 +82,10 @@ def planned(cells: int, folder: Path) -> execution.Plan:
     (folder / "scale.toml").write_text(SUITE)
     targets = min(TARGETS, cells)
     models = math.ceil(cells / targets)
-    separations = ", ".join(str(2 + number / 10) for number in range(targets))
-    components = ", ".join(str(number + 1) for number in range(models))
     return execution.plan(
         str(folder / "scale.toml"),
-        targets=[f"two_modes[separation=[{separations}]]"],
-        models=[f"gaussian_mixture[components=[{components}]]"],
+        targets=[f"two_modes[separation={2 + number / 10}]" for number in range(targets)],
+        models=[f"gaussian_mixture[components={number + 1}]" for number in range(models)],
         out=folder / "run",
     )
 
@@ -198,7 +198,8 @@ def run(
     """Measure, about half an hour on two cores, and write tables/scale.md, .csv and figures/scale.png, .svg."""
     every: list[Found] = []
     for size in cells:
-        every.append(measure(size, workers, report))
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:  # whose memory nothing else has used
+            every.append(apart.submit(measure, size, workers, report).result())
         typer.echo(every[-1].row)
         table = pd.DataFrame([found.row for found in every])
         write_text(out / "tables" / "scale.md", markdown(table))  # after each: the largest takes long
