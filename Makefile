@@ -36,6 +36,7 @@ publish: bench  ## the reference run that the README shows, made by the code as 
 	$(BIN)/python -m benchmarks.efficiency --out results/published/tables
 	$(BIN)/python -m benchmarks.sample_size --out results/published
 	$(BIN)/pushforward speed --out results/published/tables
+	$(BIN)/python -m benchmarks.scale --out results/published
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -130,6 +130,7 @@ def test_machines_without_the_files_give_the_same_bytes(tiny, tmp_path, narrow, 
     assert again.names == [], "a cell's key does not depend on where it was computed"
 
 
+@pytest.mark.slow
 def test_a_worker_that_joins_late_gets_cells_and_one_of_another_version_none(tiny, tmp_path, capfd):
     model, begun, go = waits(tmp_path)
     chosen = {"models": [model, "gaussian"], "targets": ["bimodal"]}
@@ -185,6 +186,7 @@ def test_a_worker_that_is_killed_costs_the_cell_that_it_had(tiny, tmp_path):
     assert scores(out) == scores(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_is_said_in_one_line_and_what_is_finished_is_kept(tiny, tmp_path):
     model, begun, _ = waits(tmp_path)
     out = tmp_path / "run"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.place import FAULTY, Place
 from tests.faults.tally import Tally
 from tests.faults.undisturbed import Undisturbed
@@ -28,5 +30,6 @@ def inflict(undisturbed: Undisturbed, folder: Path, seconds: int, workers: int) 
     return tally
 
 
+@pytest.mark.slow
 def test_the_clock_jumps_to_and_fro(undisturbed, folder):
     inflict(undisturbed, folder, YEAR, workers=1).check()

@@ -6,6 +6,8 @@ import resource
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.faults.disk import read_only, resize, small
 from tests.faults.place import Ended, Place
 from tests.faults.tally import Tally
@@ -39,6 +41,7 @@ def inflict(undisturbed: Undisturbed, folder: Path, sizes: Sequence[int], worker
     return tally
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(undisturbed, folder):
     inflict(undisturbed, folder, [100, 400]).check()
 

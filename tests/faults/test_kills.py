@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.faults.place import Place, group, kill
 from tests.faults.tally import Tally
 from tests.faults.undisturbed import Undisturbed
@@ -81,6 +83,7 @@ def test_killed_with_its_workers_or_without_them(undisturbed, folder, rng):
     inflict(undisturbed, folder, rng, 1, workers=1).check()
 
 
+@pytest.mark.slow
 def test_killed_before_it_has_said_what_it_is(undisturbed, folder):
     """The directory then holds no run.json, and is still ours."""
     place = Place(folder / "early")

@@ -9,6 +9,8 @@ from contextlib import chdir
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from benchmarks import engine, execution
 from tests.faults.place import FAULTY, Place
 from tests.faults.tally import Tally
@@ -38,6 +40,7 @@ def inflict(undisturbed: Undisturbed, folder: Path, rng: Random, times: int) -> 
     return tally
 
 
+@pytest.mark.slow
 def test_a_worker_is_killed_in_the_middle_of_a_cell(undisturbed, folder, rng):
     inflict(undisturbed, folder, rng, 1).check()
 
