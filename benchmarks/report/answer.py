@@ -12,13 +12,16 @@ from benchmarks.report.content import GAUSSIAN, ORACLE, SPLIT, Content
 from benchmarks.report.families import REPLACED, machines
 from benchmarks.report.statistics import Estimate, difference, seed
 
+MOST = 12  # names in a row: of more than that nobody reads the last
 QUESTION = "How well can a Gaussian be morphed into anything, and which Gaussian is the bottleneck?"
 
 
 def short_answer(content: Content) -> list[str]:
-    """Three to seven sentences or pairs of them, as plain text."""
+    """Three to eight sentences or pairs of them, as plain text."""
     analysis = analyse(content)
+    shown = content.provenance.get("shown here", "")
     parts = [
+        f"This is an excerpt: {shown}." if shown else "",
         _ranked(analysis, "kl") + _medians(analysis, "kl"),
         _ranked(analysis, "w2_squared"),
         _inference(analysis),
@@ -62,9 +65,10 @@ def _medians(analysis: Analysis, metric: str) -> str:
     models = [*named, *(model for model in (GAUSSIAN, ORACLE) if model in analysis.content.models)]
     medians = {model: this for model in models if (this := typical(analysis, metric, model, ranks.targets)) is not None}
     ordered = sorted(medians.items(), key=lambda item: item[1].value, reverse=info.better == "higher")
-    listed = ", ".join(f"{model} {text.estimate(this) if this.low < this.high else text.number(this.value)}"
-                       for model, this in ordered)  # fmt: skip
-    return f" Its median over these targets, in {info.unit}: {listed}."
+    listed = [f"{model} {text.estimate(this) if this.low < this.high else text.number(this.value)}"
+              for model, this in ordered]  # fmt: skip
+    more = f", and {len(listed) - MOST} more in the tables" if len(listed) > MOST else ""
+    return f" Its median over these targets, in {info.unit}: {', '.join(listed[:MOST])}{more}."
 
 
 def _inference(analysis: Analysis) -> str:
@@ -86,7 +90,8 @@ def _inference(analysis: Analysis) -> str:
                 f" {_count(within.tried, 'target')} and smaller on {within.smaller}"
             )
         sentences.append(_capital(sentence) + ".")
-    return " ".join(sentences)
+    more = f" {len(sentences) - MOST // 3} more models are in the tables." if len(sentences) > MOST // 3 else ""
+    return " ".join(sentences[: MOST // 3]) + more
 
 
 def _replaced(analysis: Analysis, base: str, variants: dict[str, str]) -> str:
@@ -194,6 +199,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _list(names: list[str]) -> str:
+    if len(names) > MOST:
+        return f"{', '.join(names[: MOST - 1])} and {len(names) - MOST + 1} others"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

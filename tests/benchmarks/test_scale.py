@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks import execution, scale
 from benchmarks.cell import CellResult
 from benchmarks.content import content_of
+from benchmarks.report import short_answer
 from benchmarks.report.excerpt import excerpt
 
 
@@ -68,11 +69,21 @@ def test_a_run_that_is_too_large_to_be_shown_is_excerpted_and_says_so(monkeypatc
     shown = content.provenance["shown here"]
     assert shown.startswith("3 of 5 models (those with the best ranks by ")
     assert "20 of 20 targets" in shown
+    assert short_answer(content)[0] == f"This is an excerpt: {shown}."
     scores = planned.store.scores()
     values = scores[scores["metric"] == "w2_squared"].pivot_table("value", "model", "target")
     ranks = values.rank().median(axis=1)
     assert ranks[content.models].max() <= ranks.drop(content.models).min()
     assert set(content.costs["model"]) == set(content.models)
+
+
+def test_the_answer_names_no_more_models_than_one_reads(monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.scale.TARGETS", 2)
+    content = content_of(run(monkeypatch, tmp_path, 50).store)
+    assert len(content.models) == 25
+    for sentence in short_answer(content):
+        assert len(sentence) < 1_800, sentence
+    assert "more in the tables" in short_answer(content)[0]
 
 
 def test_the_measurement_itself(tmp_path):
