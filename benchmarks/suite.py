@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
+import sys
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -113,10 +113,11 @@ def _check_numbers(suite: Suite, path: Path, text: str) -> None:
     for key, value in vars(suite.sizes).items():
         if not 1 <= value <= LARGEST:
             limits = "at least 1" if value < 1 else f"at most {LARGEST:,}"
-            raise UserError(f"{path}{_line(text, (key,))}: sizes.{key} = {value}: a size must be {limits}")
+            raise UserError(f"{path}{_line(text, (key,))}: sizes.{key} = {_quoted(value)}: a size must be {limits}")
     for key, value in vars(suite.budget).items():
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise UserError(f"{path}{_line(text, (key,))}: budget.{key} = {value}: it must be positive, and finite")
+        if value is not None and not 0 < value <= sys.float_info.max:  # also for whole numbers, which have no infinity
+            said = _quoted(value)
+            raise UserError(f"{path}{_line(text, (key,))}: budget.{key} = {said}: it must be positive, and finite")
 
 
 def _explain(error: ErrorDetails) -> str:
