@@ -13,7 +13,7 @@ test: env-test  ## lint, formatting, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 fuzz: env-test  ## bad input by the hundred thousand: a quarter of an hour on one core
 	PUSHFORWARD_FUZZ=$(FUZZ) $(BIN)/pytest tests/fuzz

@@ -159,6 +159,7 @@ def test_a_worker_that_joins_late_gets_cells_and_one_of_another_version_none(tin
     assert scores(tmp_path / "run") == scores(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_the_cell_that_it_had(tiny, tmp_path):
     """Dask itself gives a task up after several deaths, and would hand it to the next worker and the next."""
     model, begun, go = waits(tmp_path)

@@ -29,7 +29,7 @@ def here(tiny, tmp_path) -> Path:
     return tmp_path / "here"
 
 
-@pytest.mark.parametrize("workers", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, *(pytest.param(number, marks=pytest.mark.slow) for number in (2, 4))])
 def test_workers_do_not_change_a_byte(tiny, tmp_path, here, workers):
     benchmarks.run(tiny, out=tmp_path / "there", workers=workers)
     assert len(tables(here, here)) > 10

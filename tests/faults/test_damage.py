@@ -165,6 +165,7 @@ def test_a_damaged_metric_of_one_s_own_is_not_believed(run, rng, suffix):
     kept_metrics.load(Store(run), scores)
 
 
+@pytest.mark.slow
 def test_a_damaged_run_is_mended_by_the_same_command(undisturbed, folder, rng):
     for tally in inflict(undisturbed, folder, rng, 0.001, 1):
         tally.check()

@@ -64,6 +64,7 @@ def test_a_file_that_may_not_grow_is_not_left_half_written(undisturbed, folder):
     assert place.scores() == undisturbed.scores()
 
 
+@pytest.mark.slow
 def test_a_read_only_directory_is_refused_and_left_alone(undisturbed, folder):
     place = Place(folder / "place")
     with read_only(place.folder):

@@ -51,7 +51,7 @@ def inflict(undisturbed: Undisturbed, folder: Path, rng: Random, times: int, wor
     return tally
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_once_finishes_what_runs_and_keeps_it(folder, workers):
     place = Place(folder, [f"{FAULTY}:Slow"], workers=workers)
     process = place.start()
@@ -66,7 +66,7 @@ def test_once_finishes_what_runs_and_keeps_it(folder, workers):
     assert place.cells().items() >= kept.items()
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_twice_is_now(folder, workers):
     place = Place(folder, ["gaussian", f"{FAULTY}:Endless"], workers=workers)
     process = place.start()

@@ -79,6 +79,7 @@ def test_killed_again_and_again(undisturbed, folder, rng):
     inflict(undisturbed, folder, rng, 4).check()
 
 
+@pytest.mark.slow
 def test_killed_with_its_workers_or_without_them(undisturbed, folder, rng):
     inflict(undisturbed, folder, rng, 1, workers=1).check()
 

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.faults.place import FAULTY, Place, kill
 from tests.faults.tally import Tally
 from tests.faults.undisturbed import Undisturbed
@@ -33,6 +35,7 @@ def inflict(undisturbed: Undisturbed, folder: Path, rng: Random, times: int) -> 
     return tally
 
 
+@pytest.mark.slow
 def test_the_second_run_is_refused_and_the_first_is_unharmed(undisturbed, folder):
     models = ["gaussian", f"{FAULTY}:Endless"]
     place = Place(folder, models, TARGETS)
