@@ -1,7 +1,8 @@
 """Where cells run: in this process, on a Dask cluster on this machine, or on a Dask cluster that already exists.
 
 All three give the same results. On a cluster a cell that kills its process, eats its memory or hangs costs itself and
-nothing else: it is not tried again, and Dask's nanny brings a dead worker back.
+nothing else: it is not tried again, and Dask's nanny brings a dead worker back. The one exception is a cell that lost
+its worker at once: it may not have been its own doing.
 """
 
 from __future__ import annotations
@@ -163,6 +164,14 @@ def _execute_on_dask(
                     future.add_done_callback(completed.put)
                     observer.started(cell)
 
+        def once_more(cell: Cell, seconds: float) -> bool:
+            # It was handed to a worker that was about to go, or had just gone: not its own doing, the first time.
+            if seconds >= SOON or cell.name in retried:
+                return False
+            retried.add(cell.name)
+            waiting.append(cell)
+            return True
+
         while running or (waiting and not interrupt.wished):
             _look(fleet)
             submit()
@@ -172,9 +181,12 @@ def _execute_on_dask(
                     if client.status != "running":
                         raise _gone("it does not answer any more")
                     cell, started, worker = running.pop(future)
-                    result = _result(cell, future, time.monotonic() - started, limits, own)
+                    seconds = time.monotonic() - started
                     if future.status != "finished":
                         fleet.admitted.discard(worker)  # until it is seen again
+                    if _died(future) and once_more(cell, seconds):
+                        continue
+                    result = _result(cell, future, seconds, limits, own)
                     future.release()
                     submit()  # before the result is kept: meanwhile its worker has something to do
                     yield cell, result
@@ -187,10 +199,7 @@ def _execute_on_dask(
                 future.cancel()
                 if overdue:
                     _end(client, fleet, worker)
-                if seconds < SOON and cell.name not in retried:  # handed to a worker that had just gone
-                    retried.add(cell.name)
-                    waiting.append(cell)
-                else:
+                if not once_more(cell, seconds):
                     yield cell, _lost(cell, seconds, limits, own)
 
 
@@ -228,15 +237,20 @@ def _gone(why: str) -> UserError:
 
 def _result(cell: Cell, future: Any, seconds: float, limits: Limits, own: bool) -> CellResult:
     """What became of a cell whose future is done."""
-    from distributed import KilledWorker
-
     if future.status == "finished":
         result: CellResult = future.result()
         return result
-    error = None if future.cancelled() else future.exception()
-    if error is None or isinstance(error, KilledWorker):
+    if _died(future):
         return _lost(cell, seconds, limits, own)
+    error = future.exception()
     return failed(cell, "failed", f"its worker could not run it: {type(error).__name__}: {error}")
+
+
+def _died(future: Any) -> bool:
+    """Whether a future that is done has no result because its worker is no more."""
+    from distributed import KilledWorker
+
+    return future.cancelled() or (future.status == "error" and isinstance(future.exception(), KilledWorker))
 
 
 def _lost(cell: Cell, seconds: float, limits: Limits, own: bool) -> CellResult:

@@ -26,10 +26,18 @@ def is_healthy() -> bool:
 class Slow(Gaussian):
     """Says that it has started, and takes a moment."""
 
+    seconds = 2.0
+
     def fit(self, x, generator, budget: Budget = Budget()) -> History:
         Path("started").write_text(str(os.getpid()))
-        time.sleep(2.0)
+        time.sleep(self.seconds)
         return super().fit(x, generator, budget)
+
+
+class Slower(Slow):
+    """Takes longer than a cell may have when its worker dies, to be tried once more."""
+
+    seconds = 10.0
 
 
 class Endless(Gaussian):

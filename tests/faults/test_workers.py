@@ -16,7 +16,7 @@ from tests.faults.place import FAULTY, Place
 from tests.faults.tally import Tally
 from tests.faults.undisturbed import Undisturbed
 
-MODELS = ["gaussian", f"{FAULTY}:Slow"]
+MODELS = ["gaussian", f"{FAULTY}:Slower"]
 
 
 def inflict(undisturbed: Undisturbed, folder: Path, rng: Random, times: int) -> Tally:
@@ -27,7 +27,7 @@ def inflict(undisturbed: Undisturbed, folder: Path, rng: Random, times: int) -> 
     for _ in range(times):
         process = place.start()
         place.wait_until(process, "started")
-        time.sleep(rng.uniform(0, 1.5))
+        time.sleep(rng.uniform(engine.SOON + 3, engine.SOON + 5))
         os.kill(int((place.folder / "started").read_text()), signal.SIGKILL)
         ended = place.ended(process).expect(1)
         tally.injected += 1
@@ -43,6 +43,18 @@ def inflict(undisturbed: Undisturbed, folder: Path, rng: Random, times: int) -> 
 @pytest.mark.slow
 def test_a_worker_is_killed_in_the_middle_of_a_cell(undisturbed, folder, rng):
     inflict(undisturbed, folder, rng, 1).check()
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_at_once_costs_nothing(undisturbed, folder):
+    """It may have been another cell's doing, so its own is handed out once more."""
+    models = [f"{FAULTY}:Slow"]
+    place = Place(folder / "at-once", models, ["bimodal"], workers=1)
+    process = place.start()
+    place.wait_until(process, "started")
+    os.kill(int((place.folder / "started").read_text()), signal.SIGKILL)
+    place.ended(process).expect(0)
+    assert place.scores() == undisturbed.scores(models, ["bimodal"])
 
 
 def test_a_worker_that_is_stopped_is_replaced(undisturbed, folder, monkeypatch):
