@@ -12,6 +12,7 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
+import torch
 
 import benchmarks
 from benchmarks import execution
@@ -157,6 +158,18 @@ def test_a_worker_that_joins_late_gets_cells_and_one_of_another_version_none(tin
     assert not (tmp_path / "refused").exists()
     benchmarks.run(tiny, **chosen, out=tmp_path / "here", workers=0)
     assert scores(tmp_path / "run") == scores(tmp_path / "here")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a worker that has no GPU")
+def test_a_worker_without_the_device_is_refused_by_name(tiny, tmp_path):
+    """This machine needs none for a cluster; a run in this process does."""
+    said = r"worker tcp://\S+: the device cuda: .*; nothing was submitted"
+    cluster = Cluster(tmp_path / "cluster").scheduler().worker("one").wait_for(1)
+    with cluster, pytest.raises(UserError, match=said):
+        benchmarks.run(tiny, device="cuda", out=tmp_path / "run", scheduler=cluster.address)
+    with pytest.raises(UserError, match="--device cuda"):
+        benchmarks.run(tiny, device="cuda", out=tmp_path / "run", workers=0)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

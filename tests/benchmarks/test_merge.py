@@ -19,7 +19,7 @@ from benchmarks.report.figures import figures
 from benchmarks.report.render import to_markdown
 from benchmarks.report.tables import numbers
 from benchmarks.store import Store
-from tests.benchmarks.conftest import TINY
+from tests.tiny import TINY
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import gc
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 
 from benchmarks import execution, scale
 from benchmarks.cell import CellResult
@@ -58,6 +59,15 @@ def test_a_run_on_another_machine_says_which(monkeypatch, tmp_path):
     planned = scale.planned(2, tmp_path)
     execution.carry_out(planned, workers=0)
     assert planned.store.manifest()["machine"] == elsewhere
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_report_of_a_gpu_says_that_it_need_not_come_out_the_same(monkeypatch, tmp_path, device):
+    planned = run(monkeypatch, tmp_path, 2)
+    about = planned.store.manifest()
+    planned.store.write_manifest({**about, "device": device})
+    said = content_of(planned.store).provenance["device"]
+    assert ("need not give the same scores" in said) == (device != "cpu")
 
 
 def test_a_run_that_is_too_large_to_be_shown_is_excerpted_and_says_so(monkeypatch, tmp_path):

@@ -78,7 +78,7 @@ nothing = 3
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three models on three targets, one of them data, with a metric file beside it."""
-    from tests.benchmarks.conftest import TINY
+    from tests.tiny import TINY
 
     folder = tmp_path_factory.mktemp("score")
     (folder / "mine.py").write_text(MINE)

@@ -17,6 +17,7 @@ import psutil
 
 from benchmarks import execution
 from benchmarks.cell import Cell
+from tests.tiny import TINY
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -24,26 +25,10 @@ FAULTY = HERE / "faulty.py"
 PATIENCE = 180  # seconds that nothing here needs, unless it hangs
 OF_TIMES = ("cost", "fit_cpu_seconds", "summary")  # tables and figures with times in them, which differ
 
-SUITE = """
-name = "faults"
-description = "For tests."
-models = ["oracle", "gaussian"]
-targets = ["bimodal", "eight_gaussians"]
-replicates = 2
-train = 200
 
-[sizes]
-wasserstein = 50
-sliced = 100
-projections = 8
-likelihood = 100
-latent = 20
-importance_samples = 50
-
-[limits]
-seconds = {seconds}
-memory_gb = 1.5
-"""
+def suite(seconds: float = 120) -> str:
+    """The suite of all these runs, with this limit for a cell."""
+    return TINY.format(seconds=seconds, memory_gb=1.5)
 
 
 @dataclass
@@ -71,7 +56,7 @@ class Place:
         seconds: float = 120,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "suite.toml").write_text(SUITE.format(seconds=seconds))
+        (folder / "suite.toml").write_text(suite(seconds))
         self.folder, self.models, self.targets, self.workers = folder, models, targets, workers
         self.run = folder / "run"
         (folder / "output").touch()  # here and now: the directory may become read-only

@@ -17,7 +17,7 @@ from benchmarks.content import content_of
 from benchmarks.errors import UserError
 from benchmarks.execution import Silent
 from benchmarks.store import Store
-from tests.faults.place import SUITE, Place
+from tests.faults.place import Place, suite
 from tests.faults.tally import Tally
 from tests.faults.undisturbed import Undisturbed
 
@@ -26,7 +26,7 @@ from tests.faults.undisturbed import Undisturbed
 def finished(tmp_path_factory) -> Path:
     """A directory with a suite and a finished run of one target, which also has a metric of its own."""
     folder = tmp_path_factory.mktemp("finished")
-    (folder / "suite.toml").write_text(SUITE.format(seconds=120))
+    (folder / "suite.toml").write_text(suite())
     benchmarks.run(str(folder / "suite.toml"), targets=["bimodal"], replicates=1, out=folder / "run")
     benchmarks.score(folder / "run", ["energy_distance"])
     return folder

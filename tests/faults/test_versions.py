@@ -18,7 +18,7 @@ from benchmarks.content import content_of
 from benchmarks.errors import UserError
 from benchmarks.execution import Silent
 from benchmarks.store import Store, _checksum
-from tests.faults.place import SUITE
+from tests.faults.place import suite
 
 FIELDS = [
     ("suite",), ("description",), ("targets",), ("models",), ("model_sources",), ("replicates",), ("command",),
@@ -30,7 +30,7 @@ FIELDS = [
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
-    (folder / "suite.toml").write_text(SUITE.format(seconds=120))
+    (folder / "suite.toml").write_text(suite())
     benchmarks.run(str(folder / "suite.toml"), targets=["bimodal"], replicates=1, out=folder / "run")
     return folder
 

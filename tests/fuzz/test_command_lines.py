@@ -18,9 +18,9 @@ import benchmarks.speed
 import benchmarks.verify
 from benchmarks import arguments, authoring, cli, engine, execution, lookup, scoring, several
 from benchmarks.errors import UserError
-from tests.benchmarks.conftest import TINY
 from tests.fuzz import runs
 from tests.fuzz.campaign import ATTACKS, fuzz, limited, refusal, texts, tree
+from tests.tiny import TINY
 
 MODELS = ("gaussian", "oracle", "gaussian_vae[hidden=16]", "gaussian_vae[hidden=[8,16]]", "gausian", "plugin.py:Mine")
 NAMES = st.one_of(
