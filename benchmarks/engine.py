@@ -77,7 +77,8 @@ def execute(
     workers: processes on this machine; 0 runs in this process, where a debugger reaches (and no time limit does).
     scheduler: the address of a Dask scheduler to use instead.
 
-    Raises KeyboardInterrupt after Ctrl-C, once the cells that were running have been finished and yielded.
+    Raises KeyboardInterrupt after Ctrl-C, once the cells that were running have been finished and yielded, and
+    ConnectionError where the scheduler goes, or the last worker that can be used.
     """
     if not cells:
         return
@@ -217,7 +218,7 @@ def _kill(dask_worker: Any) -> None:
 
 
 def _look(fleet: Fleet) -> None:
-    """See which workers there are. Raises UserError where the scheduler has gone, or all of them are refused."""
+    """See which workers there are. Raises ConnectionError where the scheduler has gone, or all of them are refused."""
     try:
         lines = fleet.look()
     except (OSError, TimeoutError) as error:
@@ -225,14 +226,12 @@ def _look(fleet: Fleet) -> None:
     for line in lines:
         os.write(STDERR, f"{line}\n".encode())
     if fleet.refused and not fleet.present - set(fleet.refused):
-        raise UserError(f"no worker is left that can be used: {next(iter(fleet.refused.values()))}")
+        raise ConnectionError(f"no worker is left that can be used: {next(iter(fleet.refused.values()))}")
 
 
-def _gone(why: str) -> UserError:
+def _gone(why: str) -> ConnectionError:
     """What is said when the scheduler has ended."""
-    return UserError(
-        f"the Dask scheduler has gone ({why}); every finished cell is kept, and the same command goes on from there"
-    )
+    return ConnectionError(f"the Dask scheduler has gone ({why}); the same command goes on from there")
 
 
 def _result(cell: Cell, future: Any, seconds: float, limits: Limits, own: bool) -> CellResult:

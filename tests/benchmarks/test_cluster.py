@@ -213,7 +213,7 @@ def test_a_scheduler_that_goes_is_said_in_one_line_and_what_is_finished_is_kept(
         def run() -> None:
             try:
                 execution.carry_out(planned, scheduler=cluster.address)
-            except UserError as error:
+            except ConnectionError as error:
                 caught.append(error)
 
         thread = threading.Thread(target=run)
